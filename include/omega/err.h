@@ -49,6 +49,7 @@ int om_err_exit(enum om_err_id id);
 const char *om_err_code(enum om_err_id id, char buf[static 8]);
 
 /* Calls FN for every row of the table, in order. Used by help and the man page. */
-void om_err_each(void (*fn)(enum om_err_id id, int exit_code, const char *text, void *ctx), void *ctx);
+void om_err_each(void (*fn)(enum om_err_id id, int exit_code, const char *text, void *ctx),
+		 void *ctx);
 
 #endif

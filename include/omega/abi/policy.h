@@ -1,0 +1,152 @@
+/*
+ * Policy as it lies in BPF maps: keys and values, fixed width, every offset asserted. Shared with BPF.
+ *
+ * All integers are in host order. A policy number names one complete, immutable version of one
+ * brane's policy; it is never reused while the pins exist. Entries are written under a new number,
+ * read back, and become live in one update of the brane's slot: no task ever sees half a policy.
+ * A change here changes OM_ABI_VERSION, which is part of the pin directory's name.
+ */
+#ifndef OMEGA_ABI_POLICY_H
+#define OMEGA_ABI_POLICY_H
+
+#include <linux/types.h>
+#include <omega/abi/op.h>
+
+#define OM_ABI_VERSION 1
+
+/* om_config, array of one: set once by the loader. */
+struct om_config {
+	__u32 abi;	    /* OM_ABI_VERSION */
+	__u32 cgroup_level; /* ancestor level of a brane's own cgroup; the root is level 0 */
+	__u64 parent_cgid;  /* cgroup id of the parent of all branes */
+	__u32 agent_pidns;  /* reserved for self-guard, 0 */
+	__u32 pad;
+};
+
+/* om_branes: hash, __u32 brane id -> slot. The one place that publishes a policy. */
+#define OM_SLOT_AUDIT	   0x01u /* record what would be denied, allow it */
+#define OM_SLOT_DENY_ALL   0x02u /* deny every mediated operation (failed update, unloading) */
+#define OM_SLOT_WRITE_EXEC 0x04u /* allow-write-exec: executable anonymous memory is granted */
+#define OM_SLOT_KERNEL	   0x08u /* BPF-LSM decides for this brane */
+#define OM_SLOT_NETWORK	   0x10u /* cgroup BPF decides for this brane */
+#define OM_SLOT_VIEW	   0x20u /* the brane has a view of its own: absent paths are reported */
+struct om_slot {
+	__u32 brane;
+	__u32 policy;
+	__u32 flags; /* OM_SLOT_* */
+	__u32 pad;
+	__u64 cgid; /* the brane's cgroup */
+};
+
+/* om_cgroups: hash, __u64 cgroup id at cgroup_level -> __u32 brane id. */
+/* om_tasks: task storage. Inherited at fork and clone, never cleared. */
+struct om_label {
+	__u32 brane;
+	__u32 pad;
+};
+
+/* om_objects: hash, what one policy grants on one file object. */
+struct om_object_key {
+	__u32 policy;
+	__u32 dev; /* the kernel's own s_dev (major << 20 | minor), not stat's */
+	__u64 ino;
+	__u32 gen; /* i_generation */
+	__u32 pad; /* 0 */
+};
+struct om_object_val {
+	__u32 self;	/* OM_MAY_* on the object itself */
+	__u32 tree;	/* OM_MAY_* on everything below it, by dentry parents */
+	__u32 patterns; /* how many om_pattern entries this directory has */
+	__u32 grant;	/* index of the grant in the bundle, for reports; ~0: made by the loader */
+};
+
+/* om_patterns: hash. `create = ["/var/log/api/*.log"]`: one * in the last component. */
+struct om_pattern_key {
+	__u32 policy;
+	__u32 dev;
+	__u64 ino;
+	__u32 gen;
+	__u32 index; /* 0 .. om_object_val.patterns - 1 */
+};
+struct om_pattern {
+	__u32 mask; /* OM_MAY_* given on a name that matches */
+	__u16 prefix_len;
+	__u16 suffix_len;
+	__u32 exact; /* no *: the name must be the prefix */
+	__u32 pad;
+	__u8 prefix[64];
+	__u8 suffix[64];
+};
+
+/*
+ * om_egress: LPM trie. An IPv4 network a.b.c.d/n is ::ffff:a.b.c.d/(96 + n). Everything before addr is
+ * matched exactly: prefixlen = 64 + network bits.
+ */
+struct om_egress_key {
+	__u32 prefixlen;
+	__u32 policy;
+	__u16 port; /* host order, 1-65535 */
+	__u8 proto; /* OM_PROTO_TCP or OM_PROTO_UDP */
+	__u8 pad;   /* 0 */
+	__u8 addr[16];
+};
+/* Value: __u32 grant index. */
+
+/* om_listen: hash. */
+struct om_listen_key {
+	__u32 policy;
+	__u16 port; /* host order, 1-65535 */
+	__u8 proto;
+	__u8 pad; /* 0 */
+};
+/* Value: __u32 grant index. */
+
+/* om_stats: hash, __u32 brane id -> counters, kept until the brane is gone and the log has them. */
+struct om_stat {
+	__u64 seq;    /* denials decided: the next event's sequence number */
+	__u64 events; /* of those, put into the ring buffer */
+	__u64 folded; /* of those, counted in om_folds because the ring was full or it was a repeat */
+	__u64 lost;   /* of those, counted here only because om_folds was full */
+};
+
+/* om_folds: hash. Identical denials, and those that found the ring full. */
+struct om_fold_key {
+	__u32 brane;
+	__u16 op;
+	__u8 where;
+	__u8 full;  /* 1: ring buffer full, 0: repeat of an event already sent */
+	__u64 hash; /* of the object for repeats; 0 for ring-full */
+};
+struct om_fold {
+	__u64 count;
+	__u64 first_ns; /* CLOCK_BOOTTIME */
+	__u64 last_ns;
+};
+
+#ifndef __bpf__
+#include <stddef.h>
+#define OM_AT(s, f, o) _Static_assert(offsetof(struct s, f) == (o), #s "." #f)
+_Static_assert(sizeof(struct om_config) == 24, "om_config");
+_Static_assert(sizeof(struct om_slot) == 24, "om_slot");
+OM_AT(om_slot, cgid, 16);
+_Static_assert(sizeof(struct om_label) == 8, "om_label");
+_Static_assert(sizeof(struct om_object_key) == 24, "om_object_key");
+OM_AT(om_object_key, ino, 8);
+OM_AT(om_object_key, gen, 16);
+_Static_assert(sizeof(struct om_object_val) == 16, "om_object_val");
+_Static_assert(sizeof(struct om_pattern_key) == 24, "om_pattern_key");
+OM_AT(om_pattern_key, index, 20);
+_Static_assert(sizeof(struct om_pattern) == 144, "om_pattern");
+OM_AT(om_pattern, prefix, 16);
+OM_AT(om_pattern, suffix, 80);
+_Static_assert(sizeof(struct om_egress_key) == 28, "om_egress_key");
+OM_AT(om_egress_key, port, 8);
+OM_AT(om_egress_key, addr, 12);
+_Static_assert(sizeof(struct om_listen_key) == 8, "om_listen_key");
+_Static_assert(sizeof(struct om_stat) == 32, "om_stat");
+_Static_assert(sizeof(struct om_fold_key) == 16, "om_fold_key");
+OM_AT(om_fold_key, hash, 8);
+_Static_assert(sizeof(struct om_fold) == 24, "om_fold");
+#endif
+
+#endif
