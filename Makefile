@@ -73,7 +73,7 @@ endif
 # --- sources, by wildcard: a new file needs no edit here -------------------------------------------
 LIB_DIRS_base     := base
 LIB_DIRS_policies := policies policies/manifest policies/caps policies/ir policies/engine policies/lint policies/emit policies/profiles
-LIB_DIRS_chain    := agent/chain
+LIB_DIRS_chain    := agent/chain agent/chain/format agent/chain/signer agent/chain/verify
 LIB_DIRS_loader   := loader
 LIB_DIRS_agent    := agent/role agent/events agent/varlink
 LIBS := base policies chain loader agent
