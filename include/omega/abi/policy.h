@@ -60,7 +60,7 @@ struct om_object_val {
 	__u32 grant;	/* index of the grant in the bundle, for reports; ~0: made by the loader */
 };
 
-/* om_patterns: hash. `create = ["/var/log/api/*.log"]`: one * in the last component. */
+/* om_patterns: hash. `create = ["/var/log/api/x*.log"]`: one star in the last component. */
 struct om_pattern_key {
 	__u32 policy;
 	__u32 dev;
