@@ -154,8 +154,8 @@ $(foreach p,$(PROGS),$(eval $(call prog_rule,$(p))))
 $(O)/toml-decode: $(O)/obj/tests/vectors/toml_decode.o $(call lib,policies base)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lseccomp -lnettle
 
-# --- tests: tests/unit/test_X.c becomes $(O)/tests/unit/test_X, and so for live and fault ---------------
-TEST_SRC  := $(sort $(wildcard tests/unit/test_*.c tests/live/test_*.c tests/fault/test_*.c))
+# --- tests: tests/unit/test_X.c becomes $(O)/tests/unit/test_X, and so for live, vm, fault ---------------
+TEST_SRC  := $(sort $(foreach d,unit sim vectors live vm fault,$(wildcard tests/$(d)/test_*.c)))
 TEST_BINS := $(patsubst %.c,$(O)/%,$(TEST_SRC))
 TEST_UTIL := $(wildcard tests/util/*.c)
 # Small programs that tests run inside a brane or a VM: static, no libraries.
@@ -186,7 +186,7 @@ bpf: $(BPF_SKEL)
 
 .PHONY: help clean
 help:
-	@sed -n '1,/^MAKEFLAGS/s/^# \{0,1\}//p' Makefile
+	@sed -n '1,/^MAKEFLAGS/s/^# \{0,1\}//p' Makefile; sed -n 's/^#   make/  make/p' tests/check.mk
 clean:
 	rm -rf $(O)
 

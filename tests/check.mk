@@ -1,0 +1,80 @@
+# How the tests are run; included by the Makefile. Lists are wildcards: a new test needs no edit here.
+#
+#   make check        lint, unit, vectors, live, fault, asan, ubsan, fuzz-short, VM 6.1 and 6.12
+#   make check-quick  lint, unit, vectors and live on this host: two minutes
+#   make check-vm     the VM parts alone (KERNELS="6.1 6.12 newest" chooses)
+#   make check-asan, check-ubsan      unit, vectors and live under a sanitizer
+#   make fuzz-short   every fuzzer, RUNS=100000 runs each; make fuzz RUNS=10000000 for long
+#   make lint         layout, size and dependency rules, formatting
+#   make demo         the whole story        make install-deps   what apt has to add
+#
+# One call of tests/run takes all parts, so that one last line sums up all of them. Tests find the
+# output directory of their flavour in OMEGA_BUILD; OMEGA_QUICK=1 asks long ones to be short.
+KERNELS ?= 6.1 6.12
+RUNS ?= 100000
+NPROC := $(shell nproc)
+RUN := tests/run
+
+# Programs of kind $(1) (unit, live, ...) in output directory $(2), then scripts.
+test_bins = $(patsubst %.c,$(2)/%,$(sort $(wildcard tests/$(1)/test_*.c)))
+test_scripts = $(sort $(wildcard tests/$(1)/test_*.sh tests/$(1)/test_*.py))
+test_list = $(call test_bins,$(1),$(2)) $(call test_scripts,$(1))
+
+# Parts on this host: $(1) is the output directory, $(2) the flavour, $(3) more options.
+host_parts = \
+	--part unit$(2) --jobs $(NPROC) --env OMEGA_BUILD=$(1) $(3) $(call test_list,unit,$(1)) $(call test_list,sim,$(1)) \
+	--part vectors$(2) --jobs $(NPROC) --env OMEGA_BUILD=$(1) $(3) $(call test_list,vectors,$(1)) \
+	--part live$(2) --env OMEGA_BUILD=$(1) $(3) $(call test_list,live,$(1))
+fault_part = --part fault --env OMEGA_BUILD=$(O) $(call test_list,fault,$(O))
+lint_part = --part lint --plain tools/lint
+# A time-out here is for one program in a machine of emulated processors.
+vm_part = --part vm-$(1) --vm $(1) --timeout 150 --env OMEGA_BUILD=$(O) \
+	$(call test_list,vm,$(O)) $(call test_list,live,$(O)) $(call test_list,fault,$(O))
+vm_parts = $(foreach k,$(KERNELS),$(call vm_part,$(k)))
+
+ASAN_O  := $(O)-asan
+UBSAN_O := $(O)-ubsan
+FUZZ_O  := $(O)-fuzz
+# A leak is a failure; a sanitizer's report ends the program, which the driver then sees.
+SANITIZE := --timeout 300 --env UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	--env ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=1
+asan_parts  = $(call host_parts,$(ASAN_O),-asan,$(SANITIZE))
+ubsan_parts = $(call host_parts,$(UBSAN_O),-ubsan,$(SANITIZE))
+
+# libFuzzer writes what it finds into the first directory, so that one is scratch; seeds come second.
+fuzz_seeds = $(wildcard tests/fuzz/corpus/$(patsubst fuzz_%,%,$(1)))
+fuzz_cmd = $(FUZZ_O)/$(1) -runs=$(RUNS) -seed=1 -print_final_stats=0 -verbosity=0 \
+	-artifact_prefix=$(FUZZ_O)/ $(FUZZ_O)/corpus/$(1) $(call fuzz_seeds,$(1))
+fuzz_parts = --part fuzz --timeout 7200 $(foreach f,$(notdir $(basename $(FUZZ_SRC))),--plain '$(call fuzz_cmd,$(f))')
+
+SUB := $(MAKE) --no-print-directory
+.PHONY: build-asan build-ubsan build-fuzz fetch-kernels
+build-asan:
+	@$(SUB) BUILD=asan O=$(ASAN_O) tests-bin
+build-ubsan:
+	@$(SUB) BUILD=ubsan O=$(UBSAN_O) tests-bin
+build-fuzz:
+	@$(SUB) BUILD=fuzz O=$(FUZZ_O) fuzz-bin
+	@mkdir -p $(foreach f,$(notdir $(basename $(FUZZ_SRC))),$(FUZZ_O)/corpus/$(f))
+fetch-kernels:
+	@tests/vm/fetch $(KERNELS)
+
+.PHONY: check check-quick check-vm check-asan check-ubsan fuzz fuzz-short lint demo install-deps
+check: tests-bin build-asan build-ubsan build-fuzz fetch-kernels
+	@$(RUN) $(lint_part) $(call host_parts,$(O),) $(fault_part) $(asan_parts) $(ubsan_parts) $(fuzz_parts) $(vm_parts)
+check-quick: tests-bin
+	@OMEGA_QUICK=1 $(RUN) $(lint_part) $(call host_parts,$(O),)
+check-vm: tests-bin fetch-kernels
+	@$(RUN) $(vm_parts)
+check-asan: build-asan
+	@$(RUN) $(asan_parts)
+check-ubsan: build-ubsan
+	@$(RUN) $(ubsan_parts)
+fuzz fuzz-short: build-fuzz
+	@$(RUN) $(fuzz_parts)
+lint:
+	@tools/lint
+demo: install-deps
+	@BUILD_DIR=$(O) tools/demo
+install-deps:
+	@tools/install-deps
