@@ -78,16 +78,22 @@ struct om_b_file {
 #define OM_MNT_RO     0x02u
 #define OM_MNT_NOEXEC 0x04u /* nosuid and nodev are always set, except nodev on OM_MNT_DEVICE */
 #define OM_MNT_DEVICE 0x08u /* one of the harmless character devices, named by the manifest */
-#define OM_MNT_TREE   0x10u /* recursive: submounts of the source come along */
+#define OM_MNT_TREE   0x10u /* a directory with all below it; submounts of the source come along */
+/*
+ * A directory whose own entries come along, without submounts (a pattern in it is granted). With
+ * neither TREE nor DIR only the object itself is granted: where BPF-LSM does not decide, the loader
+ * must refuse a source that is a directory.
+ */
+#define OM_MNT_DIR 0x20u
 struct om_b_mount {
 	uint32_t from; /* path in the image; 0 for tmpfs */
 	uint32_t to;   /* path in the view */
 	uint32_t flags;
-	uint32_t grant;
+	uint32_t grant; /* index into OM_SEC_GRANTS; here and below, ~0: none made it */
 	uint64_t bytes; /* tmpfs size */
 };
 
-struct om_b_egress { /* ranges of ports are expanded; sorted; no duplicates */
+struct om_b_egress { /* ranges of ports are expanded; sorted by memcmp; no duplicates */
 	uint8_t addr[16];
 	uint8_t bits;
 	uint8_t proto;
@@ -116,11 +122,13 @@ struct om_b_insn { /* the layout of struct sock_filter */
 	uint32_t k;
 };
 
+/* Not named by the manifest but a default of ours: may be left out, and said so, without controller. */
+#define OM_CGROUP_DEFAULT 0x1u
 struct om_b_cgroup {
 	uint32_t file;	     /* "memory.max" */
 	uint32_t value;	     /* "134217728" */
-	uint32_t controller; /* "memory", or 0 for a core file */
-	uint32_t pad;
+	uint32_t controller; /* "memory": the file name's first part */
+	uint32_t flags;	     /* OM_CGROUP_* */
 };
 
 struct om_b_rlimit {
