@@ -59,7 +59,7 @@ LDFLAGS += --coverage
 else ifeq ($(BUILD),fuzz)
 CC := clang
 AR := llvm-ar
-CFLAGS := $(filter-out -fstack-clash-protection,$(CFLAGS)) -O1 -fsanitize=address,undefined,fuzzer-no-link \
+CFLAGS := $(filter-out -fstack-clash-protection -ftrivial-auto-var-init=zero,$(CFLAGS)) -O1 -fsanitize=address,undefined,fuzzer-no-link \
 	  -fno-sanitize-recover=all -Wno-unknown-warning-option -Wno-format-nonliteral
 LDFLAGS += -fsanitize=address,undefined
 else

@@ -45,7 +45,7 @@ ubsan_parts = $(call host_parts,$(UBSAN_O),-ubsan,$(SANITIZE))
 fuzz_seeds = $(wildcard tests/fuzz/corpus/$(patsubst fuzz_%,%,$(1)))
 fuzz_cmd = $(FUZZ_O)/$(1) -runs=$(RUNS) -seed=1 -print_final_stats=0 -verbosity=0 \
 	-artifact_prefix=$(FUZZ_O)/ $(FUZZ_O)/corpus/$(1) $(call fuzz_seeds,$(1))
-fuzz_parts = --part fuzz --timeout 7200 $(foreach f,$(notdir $(basename $(FUZZ_SRC))),--plain '$(call fuzz_cmd,$(f))')
+fuzz_parts = --part fuzz --jobs $(NPROC) --timeout 7200 $(foreach f,$(notdir $(basename $(FUZZ_SRC))),--plain '$(call fuzz_cmd,$(f))')
 
 SUB := $(MAKE) --no-print-directory
 .PHONY: build-asan build-ubsan build-fuzz fetch-kernels

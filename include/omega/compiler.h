@@ -13,9 +13,13 @@
 
 #define OM_MUST_CHECK	__attribute__((warn_unused_result))
 #define OM_PRINTF(f, a) __attribute__((format(printf, f, a)))
-#define OM_NONSTRING	__attribute__((nonstring))
-#define OM_UNUSED	__attribute__((unused))
-#define OM_NORETURN	__attribute__((noreturn))
+#if __has_attribute(nonstring)
+#define OM_NONSTRING __attribute__((nonstring))
+#else
+#define OM_NONSTRING
+#endif
+#define OM_UNUSED   __attribute__((unused))
+#define OM_NORETURN __attribute__((noreturn))
 /* Runs FN(&variable) when the variable leaves its scope, on every path out of it. */
 #define OM_CLEANUP(fn)	    __attribute__((cleanup(fn)))
 #define OM_ARRAY_LEN(a)	    (sizeof(a) / sizeof((a)[0]))
