@@ -135,7 +135,7 @@ static int statement(struct om_toml_parser *ps)
  */
 static bool is_statement(struct om_toml_parser *ps, const char *s, const char *stop)
 {
-	bool is_header;
+	bool is_header, is_named;
 	char quote = 0;
 
 	while (s < stop && (*s == ' ' || *s == '\t'))
@@ -143,7 +143,11 @@ static bool is_statement(struct om_toml_parser *ps, const char *s, const char *s
 	is_header = s < stop && *s == '[';
 	if (s >= stop || *s == '=')
 		return false;
-	for (s += is_header; s < stop; s++) {
+	s += is_header;
+	if (is_header && s < stop && *s == '[')
+		s++;
+	is_named = s < stop && ((*s | 0x20) >= 'a' && (*s | 0x20) <= 'z');
+	for (; s < stop; s++) {
 		ps->work++;
 		if (quote) {
 			if (*s == '\\' && quote == '"')
@@ -162,7 +166,8 @@ static bool is_statement(struct om_toml_parser *ps, const char *s, const char *s
 			return false;
 		}
 	}
-	return false;
+	/* A header that was not closed. Arrays in arrays rarely start with a letter. */
+	return is_header && is_named;
 }
 
 /* Moves to the next line that looks like a statement; FROM is the line of the one that failed. */
