@@ -26,6 +26,14 @@ uint32_t om_policy_count(const struct om_policy *p);
 const struct om_ir *om_policy_ir(const struct om_policy *p, uint32_t i);
 const struct om_ir *om_policy_find(const struct om_policy *p, const char *name);
 
+/*
+ * Replaces the command of brane I (0 .. count-1) by the ARGC strings at ARGV (copied) and normalises
+ * again: the policy id changes with it. OM_ERR_CAP_COMMAND when argv[0] is not granted for exec: a
+ * caller's command never reaches further than the manifest does.
+ */
+int om_policy_set_command(struct om_policy *p, uint32_t i, const char *const *argv, uint32_t argc,
+			  struct om_err *err) OM_MUST_CHECK;
+
 /* Emits every layer of IR (policies/emit) into one bundle; *DATA is malloc'd. */
 int om_emit_bundle(const struct om_ir *ir, uint8_t **data, size_t *len, struct om_err *err)
 	OM_MUST_CHECK;

@@ -21,6 +21,7 @@ static OM_NORETURN void child(const char *path, char *const *argv, int *fds, uns
 	/* Again in the role itself, after its uid changed; here for the time until then. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	setsid();
+	signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
