@@ -11,7 +11,7 @@
 
 #include <omega/limits.h>
 
-#include "policies/manifest/toml.h"
+#include "policies/manifest/toml_impl.h"
 
 /* Parses an exact-size copy and frees it before anyone looks at the tree: ASan sees what lingers. */
 static int parse_n(const char *text, size_t len, const struct om_toml_limits *limits,
@@ -254,6 +254,9 @@ static const struct bad bads[] = {
 	{"a = { b = 1, }\n", 0, OM_ERR_TOML_SYNTAX, 1, 12, true},
 	{"a = [ 1, 2\n", 0, OM_ERR_TOML_SYNTAX, 1, 5, true},
 	{"a = [ 1, 2\nb = 3\n", 0, OM_ERR_TOML_SYNTAX, 2, 1, true},
+	{"a = [,1]\n", 0, OM_ERR_TOML_SYNTAX, 1, 6, true},
+	{"a = [1,,]\n", 0, OM_ERR_TOML_SYNTAX, 1, 8, true},
+	{"[a.b.c.d.e.f.g.h.i]\na.b.c.d.e.f.g.h.i = 1\n", 0, OM_ERR_TOML_DEPTH, 2, 15, false},
 	{"[a\nb = 1\n", 0, OM_ERR_TOML_SYNTAX, 1, 3, true},
 	{"[a]]\n", 0, OM_ERR_TOML_SYNTAX, 1, 4, true},
 	{"\"\"\"a\"\"\" = 1\n", 0, OM_ERR_TOML_SYNTAX, 1, 1, true},
@@ -332,6 +335,18 @@ static void shows_several_faults_without_a_cascade(void **state)
 		assert_int_equal(diags.items[i].pos.line, expected[i][1]);
 		assert_int_equal(diags.items[i].pos.col, expected[i][2]);
 	}
+	om_diags_done(&diags);
+}
+
+static void keys_behind_a_broken_header_belong_to_no_table(void **state)
+{
+	static const char text[] = "[a]\nx = 1\n[broken\nx = 1\n[b]\n[[a]\nx = 2\n";
+	struct om_toml_limits limits = om_toml_limits_manifest();
+	struct om_diags diags;
+	struct om_toml *doc;
+
+	parse_n(text, sizeof(text) - 1, &limits, &doc, &diags);
+	assert_int_equal(diags.count, 2);
 	om_diags_done(&diags);
 }
 
@@ -489,8 +504,8 @@ static void work_is_linear(void **state)
 }
 
 /*
- * The worst keys for a crit-bit tree: each is the beginning of the next, so that every byte decides,
- * and a key that is shorter than all of them is looked for again and again.
+ * The worst keys for a crit-bit tree: each differs from all longer ones in its last byte only, so that
+ * the path to the longest has a branch for each. A short key must not be led down all of it.
  */
 static void keys_made_to_collide_stay_linear(void **state)
 {
@@ -504,13 +519,16 @@ static void keys_made_to_collide_stay_linear(void **state)
 	assert_non_null(text);
 	for (size_t i = 1; i <= CHAIN; i++) {
 		memset(p, 'a', i);
-		p = stpcpy(p + i, "=1\n");
+		p = stpcpy(p + i, "b=1\n");
 	}
 	for (size_t i = 0; i < PROBES; i++)
 		p += sprintf(p, "b%zu=1\n", i);
 	assert_int_equal(parse_n(text, (size_t)(p - text), &limits, &doc, &diags), 0);
 	assert_true(work <= 16 * (uint64_t)(p - text));
 	assert_int_equal(om_toml_root(doc)->table.count, CHAIN + PROBES);
+	work = 0;
+	assert_null(om_toml_lookup(om_toml_root(doc), "aa", 2, &work));
+	assert_true(work <= 9 * 3);
 	om_toml_free(doc);
 	free(text);
 }
@@ -526,6 +544,7 @@ int main(void)
 		cmocka_unit_test(reads_strings),
 		cmocka_unit_test(names_each_fault),
 		cmocka_unit_test(shows_several_faults_without_a_cascade),
+		cmocka_unit_test(keys_behind_a_broken_header_belong_to_no_table),
 		cmocka_unit_test(holds_its_limits),
 		cmocka_unit_test(bounds_findings),
 		cmocka_unit_test(work_is_linear),
