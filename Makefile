@@ -74,7 +74,7 @@ endif
 LIB_DIRS_base     := base
 LIB_DIRS_policies := policies policies/manifest policies/caps policies/ir policies/engine policies/lint policies/emit policies/profiles
 LIB_DIRS_chain    := agent/chain agent/chain/format agent/chain/signer agent/chain/verify
-LIB_DIRS_loader   := loader
+LIB_DIRS_loader   := loader loader/process loader/net
 LIB_DIRS_agent    := agent/role agent/events agent/varlink
 LIBS := base policies chain loader agent
 
@@ -109,7 +109,7 @@ SYS_omegad-compile  := -lseccomp -lnettle
 SYS_omegad-load     := -lbpf -lelf -lz -lnftnl -lmnl -lseccomp -lnettle
 SYS_omegad-drain    := -lbpf -lelf -lz -lsodium -lnettle -lseccomp
 SYS_omegad-sign     := -lsodium -lnettle -lseccomp
-SYS_omegad-shim     := -lbpf -lelf -lz -lnftnl -lmnl -lseccomp -lnettle
+SYS_omegad-shim     := -lnettle
 SYS_TEST            := -lcmocka -ljansson -lbpf -lelf -lz -lnftnl -lmnl -lsodium -lnettle -lseccomp
 
 .PHONY: all
