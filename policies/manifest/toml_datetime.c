@@ -9,6 +9,7 @@
 
 #include "policies/manifest/toml_impl.h"
 
+/* The cursor within one value. */
 struct scan {
 	const char *s, *end;
 	const char *hint; /* of the first thing that is wrong */
@@ -42,6 +43,7 @@ static bool one_of(struct scan *sc, const char *set)
 	return true;
 }
 
+/* The Gregorian calendar, proleptic as in RFC 3339; MONTH is 1 to 12. */
 static unsigned days_in(unsigned year, unsigned month)
 {
 	static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
@@ -50,6 +52,7 @@ static unsigned days_in(unsigned year, unsigned month)
 	return days[month - 1] + (month == 2 && is_leap);
 }
 
+/* full-date of RFC 3339. */
 static bool date(struct scan *sc, struct om_toml_datetime *dt)
 {
 	unsigned year, month, day;
@@ -70,6 +73,7 @@ static bool date(struct scan *sc, struct om_toml_datetime *dt)
 	return true;
 }
 
+/* UNIT reaches 0 after nine digits: the rest is checked but adds nothing. */
 static bool fraction(struct scan *sc, struct om_toml_datetime *dt)
 {
 	uint32_t unit = 100000000;
@@ -84,6 +88,10 @@ static bool fraction(struct scan *sc, struct om_toml_datetime *dt)
 	return true;
 }
 
+/*
+ * partial-time of RFC 3339. A leap second is accepted in any minute: when the next one comes is not
+ * known to a parser.
+ */
 static bool time_of_day(struct scan *sc, struct om_toml_datetime *dt)
 {
 	unsigned hour, minute, second;
@@ -106,6 +114,7 @@ static bool time_of_day(struct scan *sc, struct om_toml_datetime *dt)
 	return !one_of(sc, ".") || fraction(sc, dt);
 }
 
+/* time-offset of RFC 3339; -00:00 ("offset unknown") is kept as UTC. */
 static bool offset(struct scan *sc, struct om_toml_datetime *dt)
 {
 	unsigned hour, minute;
@@ -123,6 +132,7 @@ static bool offset(struct scan *sc, struct om_toml_datetime *dt)
 	return true;
 }
 
+/* The type is set first, so that even a malformed value has the one that was meant. */
 static bool scan(struct scan *sc, struct om_toml_node *out)
 {
 	struct om_toml_datetime *dt = &out->datetime;

@@ -121,6 +121,7 @@ void om_toml_error(struct om_toml_parser *ps, enum om_err_id id, struct om_pos p
 	va_end(ap);
 }
 
+/* Two syntax errors on one line are nearly always one mistake. */
 int om_toml_syntax(struct om_toml_parser *ps, struct om_pos pos, const char *hint, const char *fmt,
 		   ...)
 {
@@ -146,6 +147,7 @@ int om_toml_nomem(struct om_toml_parser *ps)
 	return -ENOMEM;
 }
 
+/* The column is that of the byte, so that an editor can be told to go there. */
 static void bad_byte(struct om_toml_parser *ps, bool is_utf8)
 {
 	unsigned char c = (unsigned char)*ps->p;
@@ -221,6 +223,7 @@ void om_toml_skip_blank(struct om_toml_parser *ps)
 	}
 }
 
+/* Up to the line end, which stays: a statement needs to see it. */
 void om_toml_skip_comment(struct om_toml_parser *ps)
 {
 	if (ps->p >= ps->end || *ps->p != '#')
@@ -232,6 +235,7 @@ void om_toml_skip_comment(struct om_toml_parser *ps)
 	}
 }
 
+/* LF or CRLF; a lone CR is no line end (and was refused by om_toml_check_text). */
 bool om_toml_skip_newline(struct om_toml_parser *ps)
 {
 	if (om_toml_at(ps, "\r\n"))
@@ -254,12 +258,14 @@ void om_toml_skip_lines(struct om_toml_parser *ps)
 	} while (om_toml_skip_newline(ps));
 }
 
+/* ASCII only: letters of other scripts in bare keys never made it into TOML. */
 static bool is_bare(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
 	       c == '_' || c == '-';
 }
 
+/* One part of a key. Quoted parts may be empty and contain dots; bare ones neither. */
 static int key_part(struct om_toml_parser *ps, struct om_toml_part *part)
 {
 	struct om_pos pos = om_toml_here(ps);

@@ -12,6 +12,7 @@
 
 #include "policies/manifest/toml_impl.h"
 
+/* The cursor within one number. */
 struct number {
 	const char *s, *end;
 	char *digits; /* the number without underscores, NUL-terminated: what strtod reads */
@@ -43,6 +44,7 @@ static bool digits(struct number *n, unsigned base)
 	return after_digit;
 }
 
+/* One character out of SET, which goes to strtod as it is. */
 static bool take(struct number *n, const char *set)
 {
 	if (n->s >= n->end || !*n->s || !strchr(set, *n->s))

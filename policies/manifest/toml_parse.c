@@ -27,6 +27,7 @@ struct om_toml_limits om_toml_limits_manifest(void)
 	};
 }
 
+/* The key was read; p is at what stands in place of '='. */
 static int no_equals(struct om_toml_parser *ps)
 {
 	char c = ps->p < ps->end ? *ps->p : '\n';
@@ -103,6 +104,7 @@ static int scratch(struct om_toml_parser *ps)
 	return ps->section ? 0 : -ENOMEM;
 }
 
+/* One line of the file, or several if its value goes on: nothing, a comment, a key or a header. */
 static int statement(struct om_toml_parser *ps)
 {
 	char shown[OM_TOML_SHOWN];
@@ -217,6 +219,7 @@ static int parse(struct om_toml_parser *ps)
 	return ps->errors ? -EINVAL : 0;
 }
 
+/* Before any memory is taken: the limit is what bounds all that follows. */
 static int check_size(struct om_toml_parser *ps, size_t len)
 {
 	if (len <= ps->limits.bytes)
@@ -232,6 +235,7 @@ static int check_size(struct om_toml_parser *ps, size_t len)
 	return -E2BIG;
 }
 
+/* The caller's om_err: enough for a log line; the findings have the rest. */
 static int fail(const struct om_toml_parser *ps, int ret, struct om_err *err)
 {
 	if (ps->errors > 1)

@@ -19,6 +19,7 @@ struct string {
 	size_t len;
 };
 
+/* Points at the opening quote: where the closing one is missing nobody can know. */
 static int unclosed(struct om_toml_parser *ps, const struct string *s)
 {
 	struct om_pos pos = s->open;
@@ -35,6 +36,7 @@ static int unclosed(struct om_toml_parser *ps, const struct string *s)
 	return -EINVAL;
 }
 
+/* TOML 1.1 features get their name, since a newer example is where they were copied from. */
 static void bad_escape(struct om_toml_parser *ps, struct om_pos pos, const char *start)
 {
 	char shown[OM_TOML_SHOWN], c = start + 1 < ps->end ? start[1] : '\0';
@@ -55,6 +57,7 @@ static void bad_escape(struct om_toml_parser *ps, struct om_pos pos, const char 
 		      om_toml_show(shown, start, pos.len));
 }
 
+/* CP is a Unicode scalar value (RFC 3629); OUT has room for 4 bytes. */
 static size_t utf8_put(char *out, uint32_t cp)
 {
 	if (cp < 0x80) {
@@ -130,6 +133,7 @@ static bool line_escape(struct om_toml_parser *ps)
 	return true;
 }
 
+/* p is at the backslash. */
 static void escape(struct om_toml_parser *ps, struct string *s)
 {
 	static const char names[] = "btnfr\"\\", values[] = "\b\t\n\f\r\"\\";
@@ -171,6 +175,7 @@ static bool at_close(struct om_toml_parser *ps, struct string *s)
 	return n >= 3;
 }
 
+/* Writes at most what room() counted. */
 static int content(struct om_toml_parser *ps, struct string *s)
 {
 	for (;;) {

@@ -102,6 +102,10 @@ static int step_dotted(struct om_toml_parser *ps, struct om_toml_node **t,
 	return 0;
 }
 
+/*
+ * The value was read before its key is looked up: its own faults are worth showing even where the key
+ * is a duplicate.
+ */
 int om_toml_define(struct om_toml_parser *ps, struct om_toml_node *base,
 		   const struct om_toml_part *key, struct om_toml_node *value)
 {
@@ -148,6 +152,10 @@ static int step_header(struct om_toml_parser *ps, struct om_toml_node **t,
 	return 0;
 }
 
+/*
+ * [a.b]. Only a table that longer headers implied may be opened later, and only once; a table made by
+ * dotted keys was defined by them, and its section is over.
+ */
 static int open_table(struct om_toml_parser *ps, struct om_toml_node *parent,
 		      const struct om_toml_part *part, struct om_pos pos, struct om_toml_node **out)
 {
@@ -174,6 +182,10 @@ static int open_table(struct om_toml_parser *ps, struct om_toml_node *parent,
 	return 0;
 }
 
+/*
+ * [[a.b]]: a new element, and with the first one the array. A value that is an array, even of tables,
+ * is closed: it was written down in full.
+ */
 static int open_element(struct om_toml_parser *ps, struct om_toml_node *parent,
 			const struct om_toml_part *part, struct om_pos pos,
 			struct om_toml_node **out)
@@ -205,6 +217,7 @@ static int open_element(struct om_toml_parser *ps, struct om_toml_node *parent,
 	return om_toml_append(ps, array, *out);
 }
 
+/* Headers always count from the root. */
 int om_toml_open(struct om_toml_parser *ps, const struct om_toml_part *key, bool is_array,
 		 struct om_pos pos)
 {

@@ -33,6 +33,7 @@ static bool is_word_nocase(const char *s, size_t len, const char *word)
 	return len == strlen(word) && !strncasecmp(s, word, len);
 }
 
+/* Most often a string without quotes, or another language's word for a value. */
 static int bad_word(struct om_toml_parser *ps, const char *s, size_t len, struct om_pos pos)
 {
 	char shown[OM_TOML_SHOWN], hint[OM_TOML_SHOWN + 64];
@@ -86,6 +87,7 @@ static int word(struct om_toml_parser *ps, struct om_pos pos, struct om_toml_nod
 	return bad_word(ps, s, len, pos);
 }
 
+/* Elements of any types, over several lines, with a trailing comma if one likes. */
 static int array(struct om_toml_parser *ps, struct om_toml_node *n)
 {
 	struct om_pos open = n->pos;
@@ -145,6 +147,10 @@ static int inline_error(struct om_toml_parser *ps, bool after_comma, struct om_p
 	return om_toml_syntax(ps, om_toml_here(ps), NULL, "expected a comma or } here");
 }
 
+/*
+ * The table is reached through its key only after it is complete, so nothing outside can extend it
+ * while it is read; its origin closes it afterwards.
+ */
 static int inline_table(struct om_toml_parser *ps, struct om_toml_node *n)
 {
 	struct om_pos comma = n->pos;
@@ -179,6 +185,7 @@ static int inline_table(struct om_toml_parser *ps, struct om_toml_node *n)
 	}
 }
 
+/* POS is where the value should start. */
 static int missing_value(struct om_toml_parser *ps, struct om_pos pos)
 {
 	char c = ps->p < ps->end ? *ps->p : '\n';
