@@ -86,6 +86,11 @@ int om_bpf_brane_get(struct om_bpf *b, uint32_t brane, struct om_slot *out, stru
 	OM_MUST_CHECK;
 /* Takes the brane out of the maps. Only when its cgroup is gone or empty. */
 int om_bpf_brane_withdraw(struct om_bpf *b, uint32_t brane, struct om_err *err) OM_MUST_CHECK;
+/*
+ * Clears the counters and folds of a withdrawn BRANE, once the log has them. OM_ERR_EXISTS while it
+ * is published. Without this call om_stats keeps one entry for every brane that ever was.
+ */
+int om_bpf_brane_forget(struct om_bpf *b, uint32_t brane, struct om_err *err) OM_MUST_CHECK;
 /* Every brane in the slots; FN returns non-zero to stop. */
 int om_bpf_brane_each(struct om_bpf *b, int (*fn)(const struct om_slot *slot, void *ctx), void *ctx,
 		      struct om_err *err) OM_MUST_CHECK;

@@ -20,6 +20,7 @@
 
 /* IR. 10,000 grants a brane is the figure that the decision cost is proved flat at. */
 #define OM_GRANTS_MAX	    16384u
+#define OM_IR_BYTES_MAX	    (32u * 1024u * 1024u) /* one brane's strings and grants, growth included */
 #define OM_ARGV_MAX	    256u
 #define OM_ENV_MAX	    256u
 #define OM_BUNDLE_MAX	    (8u * 1024u * 1024u)
@@ -30,6 +31,7 @@
 #define OM_WALK_MAX    256u /* dentry parents visited; past it the answer is deny */
 #define OM_BRANES_MAX  4096u
 #define OM_OBJECTS_MAX (1u << 20)
+#define OM_PATTERN_ENTRIES_MAX (1u << 16) /* create patterns of all policies together */
 #define OM_EGRESS_MAX  (1u << 18)
 #define OM_LISTEN_MAX  (1u << 16)
 #define OM_RING_BYTES  (4u * 1024u * 1024u) /* 10k events of room; more is counted, not lost */

@@ -1,0 +1,197 @@
+/*
+ * Kernel types for CO-RE: only the fields that a program here reads.
+ *
+ * Comes in: nothing. Goes out: structs whose offsets libbpf relocates against the running kernel's
+ * BTF, so that the build needs no BTF of the build host. Used by: the LSM, fexit and syscall programs.
+ * The cgroup programs do without it: their contexts are UAPI, which keeps their load time small.
+ * Never does: name a field that no supported kernel has without bpf_core_field_exists around its use.
+ */
+#ifndef OMEGA_BPF_CORE_H
+#define OMEGA_BPF_CORE_H
+
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct super_block {
+	__u32 s_dev;
+	unsigned long s_magic;
+};
+
+struct inode {
+	__u16 i_mode;
+	unsigned long i_ino;
+	__u32 i_generation;
+	__u32 i_rdev;
+	struct super_block *i_sb;
+};
+
+struct qstr {
+	__u32 len;
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+	struct inode *d_inode;
+	struct super_block *d_sb;
+};
+
+struct vfsmount {
+	struct dentry *mnt_root;
+};
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+};
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+
+struct file {
+	__u32 f_mode;
+	__u32 f_flags;
+	struct path f_path;
+	struct inode *f_inode;
+};
+
+struct filename {
+	const char *name;
+};
+
+struct iattr {
+	__u32 ia_valid;
+};
+
+struct anon_vma;
+struct vm_area_struct {
+	unsigned long vm_flags;
+	struct anon_vma *anon_vma;
+	struct file *vm_file;
+};
+
+struct linux_binprm {
+	struct file *file;
+};
+
+struct fs_struct {
+	struct path root;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct cred;
+struct task_struct {
+	__u32 flags;
+	int pid;
+	int tgid;
+	const struct cred *real_cred;
+	const struct cred *cred;
+	char comm[16];
+	struct fs_struct *fs;
+	struct files_struct *files;
+};
+
+struct in6_addr {
+	union {
+		__u8 u6_addr8[16];
+	} in6_u;
+};
+
+struct sock_common {
+	__u32 skc_daddr;
+	__u32 skc_rcv_saddr;
+	__u16 skc_dport;
+	__u16 skc_num;
+	__u16 skc_family;
+	unsigned char skc_state;
+	struct in6_addr skc_v6_daddr;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	__u16 sk_type;
+	__u16 sk_protocol;
+};
+
+struct socket {
+	short type;
+	struct file *file;
+	struct sock *sk;
+};
+
+struct socket_alloc {
+	struct socket socket;
+	struct inode vfs_inode;
+};
+
+struct unix_sock {
+	struct path path;
+};
+
+struct sockaddr {
+	__u16 sa_family;
+};
+
+struct msghdr {
+	void *msg_name;
+	int msg_namelen;
+	unsigned int msg_flags;
+};
+
+#pragma clang attribute pop
+
+/* Not in UAPI headers that can be included here, or not worth a header each. */
+#define OM_S_IFMT	   0170000
+#define OM_S_IFSOCK	   0140000
+#define OM_S_IFREG	   0100000
+#define OM_S_IFBLK	   0060000
+#define OM_S_IFDIR	   0040000
+#define OM_S_IFCHR	   0020000
+#define OM_S_IFIFO	   0010000
+#define OM_PIPEFS_MAGIC	   0x50495045
+#define OM_SOCKFS_MAGIC	   0x534f434b
+#define OM_FMODE_READ	   0x1
+#define OM_FMODE_WRITE	   0x2
+#define OM_FMODE_EXEC	   0x20
+#define OM_FMODE_BACKING   0x2000000 /* 6.5 and later: the file below an overlay's file */
+#define OM_O_TRUNC	   01000
+#define OM_O_TMPFILE	   020000000
+#define OM_PROT_WRITE	   0x2
+#define OM_PROT_EXEC	   0x4
+#define OM_MAP_PRIVATE	   0x02
+#define OM_MAP_TYPE	   0x0f
+#define OM_VM_WRITE	   0x2
+#define OM_VM_EXEC	   0x4
+#define OM_VM_SHARED	   0x8
+#define OM_VM_MAYWRITE	   0x20
+#define OM_RENAME_EXCHANGE 0x2
+#define OM_AF_UNSPEC	   0
+#define OM_AF_UNIX	   1
+#define OM_AF_INET	   2
+#define OM_AF_INET6	   10
+#define OM_SOCK_STREAM	   1
+#define OM_SOCK_DGRAM	   2
+#define OM_SOCK_SEQPACKET  5
+#define OM_MSG_FASTOPEN	   0x20000000
+#define OM_EPERM	   1
+#define OM_ENOENT	   2
+#define OM_EACCES	   13
+
+#endif

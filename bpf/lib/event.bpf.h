@@ -1,0 +1,203 @@
+/*
+ * Records of denials: numbered, then put into the ring, or counted.
+ *
+ * Comes in: a decision that is already made (struct om_ctx). Goes out: one record in om_events, or one
+ * more in om_folds, or one more in om_stat.lost; om_stat.seq is always the sum of the three. Called by:
+ * every program, after its verdict. Never does: change a verdict, except that audit mode turns "denied"
+ * into "recorded". A reader that finds no room here finds a count.
+ */
+#ifndef OMEGA_BPF_EVENT_H
+#define OMEGA_BPF_EVENT_H
+
+#include "bpf/maps.bpf.h"
+
+/* What a program knows about the task or packet that it decides about. */
+struct om_ctx {
+	__u32 brane;
+	__u32 policy;
+	__u32 flags; /* OM_SLOT_*, OM_CTX_* */
+	__u32 need;  /* OM_MAY_* still missing */
+	__u16 op;
+	__u8 where;
+	__u8 pad;
+	__u32 pad2;
+	__u64 dentry; /* addresses, for the report only: memory turns pointers into plain numbers, */
+	__u64 mnt;    /* which is what a global function may take */
+	char hook[24];
+};
+
+#define OM_CTX_SCOPE 0x80000000u /* label and cgroup disagree */
+
+/* The hook's name as three immediate stores: a record must not depend on a string section. */
+#define OM_HOOK(c, name)                                               \
+	do {                                                           \
+		static const char om_name[24] = name;                  \
+		_Static_assert(sizeof(name) <= 24, "hook name");       \
+		__builtin_memcpy((c)->hook, om_name, sizeof(om_name)); \
+	} while (0)
+
+/*
+ * Ends a program. The barrier keeps the compiler from folding "0 or -1" into arithmetic, whose result
+ * 6.12 and later refuse because the verifier cannot bound it.
+ */
+#define OM_RETURN(denied, errno_)                        \
+	do {                                             \
+		if (denied) {                            \
+			int om_ret = -(errno_);          \
+			asm volatile("" : "+r"(om_ret)); \
+			return om_ret;                   \
+		}                                        \
+		return 0;                                \
+	} while (0)
+
+static __always_inline struct om_stat *om_stat_of(__u32 brane)
+{
+	struct om_stat *st = bpf_map_lookup_elem(&om_stats, &brane);
+	struct om_stat zero = {};
+
+	if (st)
+		return st;
+	/* A withdrawn brane that still runs is denied; its denials are counted like any other. */
+	bpf_map_update_elem(&om_stats, &brane, &zero, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&om_stats, &brane);
+}
+
+/* Adds one to the counter of KEY. 0 when it could not be counted there. */
+static __always_inline int om_fold_add(const struct om_fold_key *key, __u64 count)
+{
+	__u64 now = bpf_ktime_get_boot_ns();
+	struct om_fold *fold = bpf_map_lookup_elem(&om_folds, key);
+
+	if (!fold) {
+		struct om_fold fresh = {.count = count, .first_ns = now, .last_ns = now};
+
+		if (!bpf_map_update_elem(&om_folds, key, &fresh, BPF_NOEXIST))
+			return 1;
+		/* Either another CPU was first, or the map is full. */
+		fold = bpf_map_lookup_elem(&om_folds, key);
+		if (!fold)
+			return 0;
+	}
+	__sync_fetch_and_add(&fold->count, 1);
+	fold->last_ns = now;
+	return 1;
+}
+
+static __always_inline void om_fold_full(const struct om_ctx *c, struct om_stat *st)
+{
+	struct om_fold_key key = {
+		.brane = c->brane, .op = c->op, .where = c->where, .full = 1, .hash = 0};
+
+	if (om_fold_add(&key, 1))
+		__sync_fetch_and_add(&st->folded, 1);
+	else
+		__sync_fetch_and_add(&st->lost, 1);
+}
+
+/*
+ * 1: this (brane, op, where, hash) was sent before, and is counted now: send nothing.
+ * 0: first of its kind, or no room to remember it: send it. Silence is never the answer to a full map.
+ */
+static __always_inline int om_fold_repeat(const struct om_ctx *c, __u64 hash)
+{
+	struct om_fold_key key = {
+		.brane = c->brane, .op = c->op, .where = c->where, .full = 0, .hash = hash};
+	__u64 now = bpf_ktime_get_boot_ns();
+	struct om_fold fresh = {.count = 0, .first_ns = now, .last_ns = now};
+	struct om_fold *fold = bpf_map_lookup_elem(&om_folds, &key);
+	struct om_stat *st;
+
+	if (!fold) {
+		if (!bpf_map_update_elem(&om_folds, &key, &fresh, BPF_NOEXIST))
+			return 0;
+		fold = bpf_map_lookup_elem(&om_folds, &key);
+		if (!fold)
+			return 0;
+	}
+	st = om_stat_of(c->brane);
+	if (!st)
+		return 0;
+	__sync_fetch_and_add(&st->seq, 1);
+	__sync_fetch_and_add(&st->folded, 1);
+	__sync_fetch_and_add(&fold->count, 1);
+	fold->last_ns = now;
+	return 1;
+}
+
+static __always_inline void om_head(struct om_event_head *h, const struct om_ctx *c, __u64 seq,
+				    __u8 body)
+{
+	h->version = OM_EVENT_VERSION;
+	h->body = body;
+	h->where = c->where;
+	h->op = c->op;
+	h->flags = (c->flags & (OM_SLOT_AUDIT | OM_SLOT_DENY_ALL)) == OM_SLOT_AUDIT
+			   ? OM_EVENT_ALLOWED
+			   : 0;
+	h->brane = c->brane;
+	h->policy = c->policy;
+	h->seq = seq;
+	h->time_ns = bpf_ktime_get_boot_ns();
+	h->need = c->need;
+	__builtin_memcpy(h->hook, c->hook, sizeof(h->hook));
+#ifndef OM_NO_TASK
+	__u64 id = bpf_get_current_pid_tgid();
+
+	h->pid = id >> 32;
+	h->tid = (__u32)id;
+	h->uid = (__u32)bpf_get_current_uid_gid();
+	bpf_get_current_comm(h->comm, sizeof(h->comm));
+#else
+	/* A packet may be sent in any task's time: naming that task would accuse a bystander. */
+	h->pid = 0;
+	h->tid = 0;
+	h->uid = 0;
+	__builtin_memset(h->comm, 0, sizeof(h->comm));
+#endif
+}
+
+/* The answer once the record is made: 1 denied, 0 allowed because the brane is in audit mode. */
+static __always_inline int om_verdict(const struct om_ctx *c)
+{
+	if ((c->flags & (OM_SLOT_AUDIT | OM_SLOT_DENY_ALL)) == OM_SLOT_AUDIT)
+		return 0;
+	return 1;
+}
+
+/* The body of a record without a path. A struct, because a global function's argument must be one. */
+struct om_body {
+	union {
+		struct om_event_net net;
+		struct om_event_sys sys;
+		struct om_event_task task;
+	};
+};
+
+/* Records a denial without a path. A global function: verified once for all its callers. */
+__noinline int om_emit(struct om_ctx *c, struct om_body *body, __u32 kind)
+{
+	struct om_stat *st;
+	struct om_event *e;
+	__u64 seq;
+
+	if (!c || !body)
+		return 1;
+	if (c->flags & OM_CTX_SCOPE)
+		c->op = OM_OP_SCOPE;
+	st = om_stat_of(c->brane);
+	if (!st)
+		return om_verdict(c);
+	seq = __sync_fetch_and_add(&st->seq, 1);
+	e = bpf_ringbuf_reserve(&om_events, sizeof(*e), 0);
+	if (!e) {
+		om_fold_full(c, st);
+		return om_verdict(c);
+	}
+	om_head(&e->head, c, seq, (__u8)kind);
+	__builtin_memcpy(&e->u.sys, &body->sys, sizeof(e->u.sys));
+	__sync_fetch_and_add(&st->events, 1);
+	bpf_ringbuf_submit(e, 0);
+	return om_verdict(c);
+}
+
+#endif

@@ -1,0 +1,127 @@
+/*
+ * Which brane the current task is in, from two sources that it cannot change.
+ *
+ * Comes in: the task's label in task storage (om_tasks), which only these programs write, at fork and
+ * at the first hook; and the id of its ancestor cgroup at the level of the branes, which the kernel
+ * keeps and no unshare, sub-cgroup or namespace number alters. Goes out: struct om_ctx. Called by:
+ * every LSM and fexit program, first thing. Never does: clear a label; let a failure mean "outside".
+ *
+ * A task outside every brane pays one failed storage lookup, one helper and, when it is that deep in
+ * the cgroup tree, one failed hash lookup.
+ */
+#ifndef OMEGA_BPF_SCOPE_H
+#define OMEGA_BPF_SCOPE_H
+
+#include "event.bpf.h"
+
+/* Reads the slot of BRANE. 0: there is none. */
+static __always_inline int om_slot_get(__u32 brane, struct om_ctx *c, __u64 *cgid)
+{
+	/*
+	 * A replaced hash element may be reused while it is read here. brane and policy share one
+	 * aligned word, so they cannot be torn; flags are believed only if that word did not change.
+	 */
+	for (int i = 0; i < 3; i++) {
+		struct om_slot *slot = bpf_map_lookup_elem(&om_branes, &brane);
+		__u64 word, again;
+		__u32 flags;
+
+		if (!slot)
+			return 0;
+		word = *(volatile __u64 *)&slot->brane;
+		flags = *(volatile __u32 *)&slot->flags;
+		*cgid = *(volatile __u64 *)&slot->cgid;
+		again = *(volatile __u64 *)&slot->brane;
+		if (word != again || (__u32)word != brane)
+			continue;
+		c->brane = brane;
+		c->policy = (__u32)(word >> 32);
+		c->flags = flags;
+		return 1;
+	}
+	return 0;
+}
+
+static __always_inline __u32 om_level(void)
+{
+	__u32 zero = 0;
+	struct om_config *cfg = bpf_map_lookup_elem(&om_config, &zero);
+
+	return cfg ? cfg->cgroup_level : 0;
+}
+
+/* The brane of a cgroup id, 0 for none: brane numbers start at 1. */
+static __always_inline __u32 om_brane_of_cgroup(__u64 cgid)
+{
+	__u32 *id = cgid ? bpf_map_lookup_elem(&om_cgroups, &cgid) : 0;
+
+	return id ? *id : 0;
+}
+
+/* Scope by the current task's cgroup alone: all that a cgroup program can use. 1: inside. */
+static __always_inline int om_scope_cgroup(__u64 cgid, struct om_ctx *c)
+{
+	__u32 brane = om_brane_of_cgroup(cgid);
+	__u64 own;
+
+	if (!brane)
+		return 0;
+	if (om_slot_get(brane, c, &own))
+		return 1;
+	/* The cgroup names a brane that has no slot: half withdrawn. Deny. */
+	c->brane = brane;
+	c->policy = 0;
+	c->flags = OM_SLOT_DENY_ALL | OM_SLOT_KERNEL | OM_SLOT_NETWORK;
+	return 1;
+}
+
+#ifdef OM_KERNEL_LAYER
+
+/* 1: inside a brane that BPF-LSM decides for; the rest of C is set. 0: outside. */
+static __always_inline int om_scope(struct om_ctx *c)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct om_label *label = bpf_task_storage_get(&om_tasks, task, 0, 0);
+	__u64 cgid = bpf_get_current_ancestor_cgroup_id(om_level());
+	__u32 by_cgroup, by_label = label ? label->brane : 0;
+	struct om_label fresh = {};
+	__u64 own = 0;
+
+	if (!by_label && !cgid)
+		return 0;
+	__builtin_memset(c, 0, sizeof(*c));
+	c->where = OM_WHERE_LSM;
+	if (!by_label) {
+		if (!om_scope_cgroup(cgid, c))
+			return 0;
+		/* Labelling may fail for want of memory: then the cgroup alone decides, as it just did. */
+		fresh.brane = c->brane;
+		bpf_task_storage_get(&om_tasks, task, &fresh, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		return (c->flags & (OM_SLOT_KERNEL | OM_SLOT_DENY_ALL)) != 0;
+	}
+	if (!om_slot_get(by_label, c, &own)) {
+		/* The brane was withdrawn while this task lives: it may do nothing any more. */
+		c->brane = by_label;
+		c->policy = 0;
+		c->flags = OM_SLOT_DENY_ALL | OM_SLOT_KERNEL;
+		return 1;
+	}
+	if (cgid != own) {
+		by_cgroup = om_brane_of_cgroup(cgid);
+		/* Moved out of its cgroup: the label holds. Moved into another brane: neither's rights. */
+		if (by_cgroup && by_cgroup != by_label)
+			c->flags |= OM_SLOT_DENY_ALL | OM_CTX_SCOPE;
+	}
+	return (c->flags & (OM_SLOT_KERNEL | OM_SLOT_DENY_ALL)) != 0;
+}
+
+/* 1: TASK, a task other than the current one, carries the label of C's brane. */
+static __always_inline int om_same_brane(const struct om_ctx *c, struct task_struct *task)
+{
+	struct om_label *label = bpf_task_storage_get(&om_tasks, task, 0, 0);
+
+	return label && label->brane == c->brane;
+}
+
+#endif
+#endif

@@ -1,0 +1,160 @@
+/*
+ * What a policy grants on a file: by object, never by string.
+ *
+ * Comes in: a dentry that the kernel resolved. Goes out: the rights still missing. Called by: lsm_file,
+ * lsm_exec and, for path sockets, lsm_net. The object's own entry counts, then the trees of its
+ * dentry parents up to the root of its file system, never across a mount: what an attacker binds over
+ * a granted name keeps its own parents. Never does: read a path string, except the last component for
+ * the patterns of the directory that holds it. Past OM_WALK_MAX parents the answer is "missing".
+ *
+ * i_ino, i_generation and s_dev are read from the object itself; a name, a mount, a chroot or a
+ * namespace cannot change them, and a recycled inode number comes with a new generation.
+ */
+#ifndef OMEGA_BPF_WALK_H
+#define OMEGA_BPF_WALK_H
+
+#include "core.bpf.h"
+#include "event.bpf.h"
+
+#define OM_WALK_NEAR 16 /* parents read by plain loads; more go through bpf_loop */
+
+/* Words of a pattern part; both sides are padded with zeroes. */
+static __always_inline int om_part_equal(const __u64 *a, const __u8 *b)
+{
+	const __u64 *w = (const __u64 *)b;
+	__u64 diff = 0;
+
+	for (int i = 0; i < 8; i++)
+		diff |= a[i] ^ w[i];
+	return diff == 0;
+}
+
+/* Reads LEN (0-64) bytes at SRC, the rest zero. 0: it could not be read. */
+static __always_inline int om_part_read(__u64 *buf, __u32 len, const unsigned char *src)
+{
+	for (int i = 0; i < 8; i++)
+		buf[i] = 0;
+	if (len > OM_PATTERN_PART_MAX)
+		return 0;
+	return !len || !bpf_probe_read_kernel(buf, len, src);
+}
+
+static __noinline int om_pattern_match(struct om_pattern *pat, const unsigned char *name, __u32 len)
+{
+	__u32 prefix = pat->prefix_len, suffix = pat->suffix_len;
+	__u64 part[8];
+
+	if (len < prefix + suffix || (pat->exact && len != prefix))
+		return 0;
+	if (!om_part_read(part, prefix, name) || !om_part_equal(part, pat->prefix))
+		return 0;
+	if (!om_part_read(part, suffix, name + (len - suffix)))
+		return 0;
+	return om_part_equal(part, pat->suffix);
+}
+
+/* What the patterns of the directory DIR give on the name of D. */
+static __noinline __u32 om_pattern_rights(struct om_object_key *dir, __u32 count, struct dentry *d)
+{
+	struct om_pattern_key key = {
+		.policy = dir->policy, .dev = dir->dev, .ino = dir->ino, .gen = dir->gen};
+	const unsigned char *name = d->d_name.name;
+	__u32 len = d->d_name.len, may = 0;
+
+	for (__u32 i = 0; i < OM_PATTERNS_MAX; i++) {
+		struct om_pattern *pat;
+
+		if (i >= count)
+			break;
+		key.index = i;
+		pat = bpf_map_lookup_elem(&om_patterns, &key);
+		if (pat && om_pattern_match(pat, name, len))
+			may |= pat->mask;
+	}
+	return may;
+}
+
+struct om_far {
+	struct om_object_key key;
+	__u64 dentry;
+	__u32 need;
+	__u32 pad;
+};
+
+static long om_far_step(__u32 i, struct om_far *far)
+{
+	struct dentry *d = (struct dentry *)far->dentry;
+	struct dentry *parent = BPF_CORE_READ(d, d_parent);
+	struct om_object_val *val;
+
+	if (!parent || parent == d)
+		return 1;
+	far->key.ino = BPF_CORE_READ(parent, d_inode, i_ino);
+	far->key.gen = BPF_CORE_READ(parent, d_inode, i_generation);
+	val = bpf_map_lookup_elem(&om_objects, &far->key);
+	if (val)
+		far->need &= ~val->tree;
+	far->dentry = (__u64)parent;
+	return far->need == 0;
+}
+
+/* The same walk, further up; D is known to have granted nothing by itself. */
+static __noinline __u32 om_missing_far(struct om_object_key *key, struct dentry *d, __u32 need)
+{
+	struct om_far far = {.key = *key, .dentry = (__u64)d, .need = need};
+
+	bpf_loop(OM_WALK_MAX - OM_WALK_NEAR, om_far_step, &far, 0);
+	return far.need;
+}
+
+/*
+ * NEED minus what POLICY grants on D, which may be a name that does not exist yet. CREATE and REMOVE
+ * are asked of the directory that holds the name, so the directory's own entry gives them as well.
+ */
+static __noinline __u32 om_missing(__u32 policy, struct dentry *d, __u32 need)
+{
+	struct om_object_key key = {};
+	struct inode *inode = d->d_inode;
+	struct om_object_val *val;
+
+	key.policy = policy;
+	key.dev = d->d_sb->s_dev;
+	if (inode) {
+		key.ino = inode->i_ino;
+		key.gen = inode->i_generation;
+		val = bpf_map_lookup_elem(&om_objects, &key);
+		/* CREATE on an object means "in it", not "this name". */
+		if (val)
+			need &= ~((val->self | val->tree) & ~OM_MAY_CREATE);
+	}
+	for (int i = 0; i < OM_WALK_NEAR; i++) {
+		struct dentry *parent = d->d_parent;
+
+		if (!need || parent == d)
+			return need;
+		inode = parent->d_inode;
+		key.ino = inode->i_ino;
+		key.gen = inode->i_generation;
+		val = bpf_map_lookup_elem(&om_objects, &key);
+		if (val) {
+			need &= ~val->tree;
+			if (i == 0) {
+				need &= ~(val->self & (OM_MAY_CREATE | OM_MAY_REMOVE));
+				if (need && val->patterns)
+					need &= ~om_pattern_rights(&key, val->patterns, d);
+			}
+		}
+		d = parent;
+	}
+	return need ? om_missing_far(&key, d, need) : 0;
+}
+
+/* As om_missing, for the brane of C. */
+static __always_inline __u32 om_file_missing(const struct om_ctx *c, struct dentry *d, __u32 need)
+{
+	if (c->flags & OM_SLOT_DENY_ALL)
+		return need;
+	return om_missing(c->policy, d, need);
+}
+
+#endif

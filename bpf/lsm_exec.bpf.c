@@ -1,0 +1,93 @@
+/*
+ * Questions answered here: may this file become code in this brane, by execve or by mapping? May memory
+ * that no granted file backs be executable?
+ *
+ * The inputs are the kernel's own: the file that execve opened (not its name), the file behind a
+ * mapping, the protection that the kernel will apply (READ_IMPLIES_EXEC included). `ld.so FILE`, memfd,
+ * dlopen and LD_PRELOAD all end in mmap_file or file_mprotect with PROT_EXEC and are decided there.
+ */
+#define OM_KERNEL_LAYER 1
+#include "bpf/lib/core.bpf.h"
+#include "bpf/lib/scope.bpf.h"
+#include "bpf/lib/walk.bpf.h"
+#include "bpf/lib/path.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+SEC("lsm/bprm_check_security")
+int BPF_PROG(om_bprm_check, struct linux_binprm *bprm)
+{
+	struct om_ctx c;
+	struct dentry *d;
+
+	if (!om_scope(&c))
+		return 0;
+	d = bprm->file->f_path.dentry;
+	c.need = om_file_missing(&c, d, OM_MAY_EXEC);
+	if (!c.need)
+		return 0;
+	/* execve opened the file through file_open, which has recorded this one in audit mode. */
+	if (!om_verdict(&c))
+		return 0;
+	OM_HOOK(&c, "bprm_check");
+	OM_RETURN(om_deny_path(&c, d, bprm->file->f_path.mnt), OM_EACCES);
+}
+
+/* Executable memory without a file. Shared by mmap_file and file_mprotect. */
+static __always_inline int om_mem_exec(struct om_ctx *c)
+{
+	struct om_body none = {};
+
+	if ((c->flags & (OM_SLOT_WRITE_EXEC | OM_SLOT_DENY_ALL)) == OM_SLOT_WRITE_EXEC)
+		return 0;
+	c->op = OM_OP_MEM_EXEC;
+	return om_emit(c, &none, OM_BODY_NONE);
+}
+
+SEC("lsm/mmap_file")
+int BPF_PROG(om_mmap_file, struct file *file, unsigned long reqprot, unsigned long prot,
+	     unsigned long flags)
+{
+	__u32 need = 0;
+	struct om_ctx c;
+
+	if (prot & OM_PROT_EXEC)
+		need |= OM_MAY_EXEC;
+	/* A store into a shared mapping passes no hook of its own: decide when it is made. */
+	if ((flags & OM_MAP_TYPE) != OM_MAP_PRIVATE && (prot & OM_PROT_WRITE) && file)
+		need |= OM_MAY_WRITE;
+	if (!need || !om_scope(&c))
+		return 0;
+	OM_HOOK(&c, "mmap_file");
+	if (!file)
+		OM_RETURN(om_mem_exec(&c), OM_EACCES);
+	c.need = om_file_missing(&c, file->f_path.dentry, need);
+	if (!c.need)
+		return 0;
+	OM_RETURN(om_deny_path(&c, file->f_path.dentry, file->f_path.mnt), OM_EACCES);
+}
+
+SEC("lsm/file_mprotect")
+int BPF_PROG(om_file_mprotect, struct vm_area_struct *vma, unsigned long reqprot,
+	     unsigned long prot)
+{
+	struct file *file = vma->vm_file;
+	unsigned long vm_flags = vma->vm_flags;
+	__u32 need = 0;
+	struct om_ctx c;
+
+	if ((prot & OM_PROT_EXEC) && !(vm_flags & OM_VM_EXEC))
+		need |= OM_MAY_EXEC;
+	if ((prot & OM_PROT_WRITE) && (vm_flags & OM_VM_SHARED) && file)
+		need |= OM_MAY_WRITE;
+	if (!need || !om_scope(&c))
+		return 0;
+	OM_HOOK(&c, "file_mprotect");
+	/* Private pages of a file that were written to hold what the task wrote, not the file. */
+	if (!file || ((need & OM_MAY_EXEC) && vma->anon_vma && !(vm_flags & OM_VM_SHARED)))
+		OM_RETURN(om_mem_exec(&c), OM_EACCES);
+	c.need = om_file_missing(&c, file->f_path.dentry, need);
+	if (!c.need)
+		return 0;
+	OM_RETURN(om_deny_path(&c, file->f_path.dentry, file->f_path.mnt), OM_EACCES);
+}

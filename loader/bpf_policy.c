@@ -1,0 +1,285 @@
+/*
+ * One version of one brane's policy in the maps: number, fill, drop.
+ *
+ * Comes in: a bundle's network sections and the objects that loader/resolve.c found for its files. Goes
+ * out: map entries under a number that no slot names yet. Called by: the transaction. Never does: touch
+ * an entry of another policy; leave a policy half written without saying so (the caller then drops it).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <linux/membarrier.h>
+
+#include <loader/bpf_priv.h>
+
+/* --- numbers --- */
+
+static int next_number(struct om_bpf *b, bool brane, uint32_t *out, struct om_err *err)
+{
+	const uint32_t zero = 0;
+	struct om_state state;
+	uint32_t *next = brane ? &state.next_brane : &state.next_policy;
+	int ret;
+
+	/* Two openers must not hand out one number. */
+	if (flock(b->lock, LOCK_EX))
+		return om_err_sys(err, OM_ERR_BPF_PIN, -errno, "cannot lock the pins");
+	ret = bpf_map_lookup_elem(b->maps[OM_MAP_STATE], &zero, &state);
+	if (!ret) {
+		*out = *next;
+		if (++*next == 0)
+			ret = -EOVERFLOW; /* a number used twice could give one brane another's rights */
+	}
+	if (!ret)
+		ret = bpf_map_update_elem(b->maps[OM_MAP_STATE], &zero, &state, BPF_EXIST);
+	(void)flock(b->lock, LOCK_UN);
+	return ret ? om_map_error(err, OM_MAP_STATE, ret, "cannot take a number from") : 0;
+}
+
+int om_bpf_policy_new(struct om_bpf *b, uint32_t *policy, struct om_err *err)
+{
+	return next_number(b, false, policy, err);
+}
+
+int om_bpf_brane_new(struct om_bpf *b, uint32_t *brane, struct om_err *err)
+{
+	return next_number(b, true, brane, err);
+}
+
+/* --- entries --- */
+
+static int order_resolved(const void *a, const void *b)
+{
+	const struct om_resolved *const *x = a, *const *y = b;
+
+	return memcmp(&(*x)->key, &(*y)->key, sizeof((*x)->key));
+}
+
+static bool same_object(const struct om_object_key *a, const struct om_object_key *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->gen == b->gen;
+}
+
+static int merge_one(struct om_merged *m, const struct om_resolved *r, struct om_err *err)
+{
+	m->val.self |= r->val.self;
+	m->val.tree |= r->val.tree;
+	for (uint32_t i = 0; i < r->val.patterns; i++) {
+		uint32_t at = 0;
+
+		while (at < m->val.patterns &&
+		       memcmp(&m->patterns[at], &r->patterns[i], sizeof(r->patterns[i])) != 0)
+			at++;
+		if (at < m->val.patterns)
+			continue;
+		if (at == OM_PATTERNS_MAX)
+			return om_err_set(err, OM_ERR_LIMIT, -E2BIG,
+					  "more than %u create patterns lead to one directory",
+					  OM_PATTERNS_MAX);
+		m->patterns[at] = r->patterns[i];
+		m->val.patterns++;
+	}
+	return 0;
+}
+
+int om_merge_objects(uint32_t policy, const struct om_resolved *objs, uint32_t n,
+		     struct om_merged **out, uint32_t *count, struct om_err *err)
+{
+	struct om_merged *merged OM_CLEANUP(om_free_ptr) = calloc(n + 1u, sizeof(*merged));
+	const struct om_resolved **sorted OM_CLEANUP(om_free_ptr) = calloc(n + 1u, sizeof(*sorted));
+	uint32_t used = 0;
+
+	if (!merged || !sorted)
+		return om_err_set(err, OM_ERR_NOMEM, -ENOMEM, "%u objects", n);
+	for (uint32_t i = 0; i < n; i++) {
+		if (objs[i].val.patterns > OM_PATTERNS_MAX)
+			return om_err_set(err, OM_ERR_INVALID, -EINVAL, "object %u has %u patterns",
+					  i, objs[i].val.patterns);
+		sorted[i] = &objs[i];
+	}
+	qsort(sorted, n, sizeof(*sorted), order_resolved);
+	for (uint32_t i = 0; i < n; i++) {
+		int ret;
+
+		if (!used || !same_object(&merged[used - 1].key, &sorted[i]->key)) {
+			merged[used].key = sorted[i]->key;
+			merged[used].key.policy = policy;
+			merged[used].key.pad = 0;
+			merged[used].val.grant = sorted[i]->val.grant;
+			used++;
+		}
+		ret = merge_one(&merged[used - 1], sorted[i], err);
+		if (ret)
+			return ret;
+	}
+	*out = OM_STEAL_PTR(merged);
+	*count = used;
+	return 0;
+}
+
+void om_pattern_key_of(const struct om_object_key *dir, uint32_t index, struct om_pattern_key *key)
+{
+	*key = (struct om_pattern_key){.policy = dir->policy,
+				       .dev = dir->dev,
+				       .ino = dir->ino,
+				       .gen = dir->gen,
+				       .index = index};
+}
+
+void om_egress_key_of(uint32_t policy, const struct om_b_egress *e, struct om_egress_key *key)
+{
+	memset(key, 0, sizeof(*key));
+	key->prefixlen = 64u + e->bits;
+	key->policy = policy;
+	key->port = e->port;
+	key->proto = e->proto;
+	memcpy(key->addr, e->addr, sizeof(key->addr));
+}
+
+void om_listen_key_of(uint32_t policy, const struct om_b_listen *l, struct om_listen_key *key)
+{
+	memset(key, 0, sizeof(*key));
+	key->policy = policy;
+	key->port = l->port;
+	key->proto = l->proto;
+}
+
+static int fill_objects(struct om_bpf *b, const struct om_merged *m, uint32_t n, struct om_err *err)
+{
+	struct om_pattern_key key;
+	int ret;
+
+	for (uint32_t i = 0; i < n; i++) {
+		/* Patterns first: an object that promises patterns has them. */
+		for (uint32_t p = 0; p < m[i].val.patterns; p++) {
+			om_pattern_key_of(&m[i].key, p, &key);
+			ret = bpf_map_update_elem(b->maps[OM_MAP_PATTERNS], &key, &m[i].patterns[p],
+						  BPF_NOEXIST);
+			if (ret)
+				return om_map_error(err, OM_MAP_PATTERNS, ret, "cannot write");
+		}
+		ret = bpf_map_update_elem(b->maps[OM_MAP_OBJECTS], &m[i].key, &m[i].val,
+					  BPF_NOEXIST);
+		if (ret)
+			return om_map_error(err, OM_MAP_OBJECTS, ret, "cannot write");
+	}
+	return 0;
+}
+
+static int fill_network(struct om_bpf *b, uint32_t policy, const struct om_bundle *bundle,
+			struct om_err *err)
+{
+	const struct om_b_egress *egress;
+	const struct om_b_listen *listen;
+	struct om_egress_key ekey;
+	struct om_listen_key lkey;
+	uint32_t n;
+	int ret;
+
+	egress = om_bundle_section(bundle, OM_SEC_EGRESS, &n);
+	for (uint32_t i = 0; i < n; i++) {
+		om_egress_key_of(policy, &egress[i], &ekey);
+		ret = bpf_map_update_elem(b->maps[OM_MAP_EGRESS], &ekey, &egress[i].grant,
+					  BPF_NOEXIST);
+		if (ret)
+			return om_map_error(err, OM_MAP_EGRESS, ret, "cannot write");
+	}
+	listen = om_bundle_section(bundle, OM_SEC_LISTEN, &n);
+	for (uint32_t i = 0; i < n; i++) {
+		om_listen_key_of(policy, &listen[i], &lkey);
+		ret = bpf_map_update_elem(b->maps[OM_MAP_LISTEN], &lkey, &listen[i].grant,
+					  BPF_NOEXIST);
+		if (ret)
+			return om_map_error(err, OM_MAP_LISTEN, ret, "cannot write");
+	}
+	return 0;
+}
+
+int om_bpf_policy_fill(struct om_bpf *b, uint32_t policy, const struct om_bundle *bundle,
+		       const struct om_resolved *objs, uint32_t n, struct om_err *err)
+{
+	struct om_merged *merged OM_CLEANUP(om_free_ptr) = NULL;
+	uint32_t count;
+	int ret;
+
+	if (b->layers & OM_LAYER_KERNEL) {
+		ret = om_merge_objects(policy, objs, n, &merged, &count, err);
+		if (!ret)
+			ret = fill_objects(b, merged, count, err);
+		if (ret)
+			return ret;
+	}
+	return bundle ? fill_network(b, policy, bundle, err) : 0;
+}
+
+/* --- dropping --- */
+
+struct key_list {
+	uint8_t *keys;
+	size_t key_size, used, cap;
+};
+
+static void key_list_done(struct key_list *l)
+{
+	free(l->keys);
+}
+
+static int key_list_add(const void *key, void *ctx)
+{
+	struct key_list *l = ctx;
+
+	if (l->used == l->cap) {
+		size_t cap = l->cap ? l->cap * 2 : 256;
+		uint8_t *keys = realloc(l->keys, cap * l->key_size);
+
+		if (!keys)
+			return -ENOMEM;
+		l->keys = keys;
+		l->cap = cap;
+	}
+	memcpy(l->keys + l->used++ * l->key_size, key, l->key_size);
+	return 0;
+}
+
+static int drop_from(struct om_bpf *b, enum om_map map, size_t key_size, size_t off,
+		     uint32_t policy, struct om_err *err)
+{
+	struct key_list list OM_CLEANUP(key_list_done) = {.key_size = key_size};
+	int ret;
+
+	if (b->maps[map] < 0)
+		return 0;
+	ret = om_policy_keys(b->maps[map], key_size, off, policy, key_list_add, &list);
+	for (size_t i = 0; i < list.used && !ret; i++) {
+		ret = bpf_map_delete_elem(b->maps[map], list.keys + i * key_size);
+		if (ret == -ENOENT)
+			ret = 0;
+	}
+	return ret ? om_map_error(err, map, ret, "cannot remove entries from") : 0;
+}
+
+int om_bpf_policy_drop(struct om_bpf *b, uint32_t policy, struct om_err *err)
+{
+	int ret;
+
+	/*
+	 * A program that read the old slot may still look up its entries: denials that nobody asked for.
+	 * Programs run under RCU; this waits until all that run now are done.
+	 */
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		return om_err_sys(err, OM_ERR_BPF_MAP, -errno, "membarrier");
+	ret = drop_from(b, OM_MAP_OBJECTS, sizeof(struct om_object_key),
+			offsetof(struct om_object_key, policy), policy, err);
+	if (!ret)
+		ret = drop_from(b, OM_MAP_PATTERNS, sizeof(struct om_pattern_key),
+				offsetof(struct om_pattern_key, policy), policy, err);
+	if (!ret)
+		ret = drop_from(b, OM_MAP_EGRESS, sizeof(struct om_egress_key),
+				offsetof(struct om_egress_key, policy), policy, err);
+	if (!ret)
+		ret = drop_from(b, OM_MAP_LISTEN, sizeof(struct om_listen_key),
+				offsetof(struct om_listen_key, policy), policy, err);
+	return ret;
+}
