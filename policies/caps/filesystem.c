@@ -1,0 +1,295 @@
+/*
+ * Files: read, write, create, exec.
+ *
+ * Comes in: [brane.X.filesystem]. Goes out: OM_GRANT_FILE. Called through the registry. Never does: let a
+ * place be writable and executable by accident, which is how a downloaded program becomes a running one.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <omega/limits.h>
+#include <policies/ir/ir.h>
+#include <policies/path.h>
+
+#define MAY_WRITE_TREE (OM_MAY_READ | OM_MAY_WRITE | OM_MAY_CREATE | OM_MAY_REMOVE)
+
+static const struct om_field exec_fields[] = {
+	{.key = "path",
+	 .type = OM_FIELD_STRING,
+	 .required = true,
+	 .doc = "the program, or a tree of libraries with a trailing slash",
+	 .example = "\"/usr/lib/\""},
+	{.key = "sha256",
+	 .type = OM_FIELD_STRINGS,
+	 .doc = "contents that may run; empty: any",
+	 .example = "[]"},
+	{0},
+};
+
+static const struct om_field fields[] = {
+	{.key = "read",
+	 .type = OM_FIELD_STRINGS,
+	 .doc = "objects to read; a trailing slash grants the whole tree",
+	 .example = "[\"/etc/api/\"]"},
+	{.key = "write",
+	 .type = OM_FIELD_STRINGS,
+	 .doc = "objects to read and write; in a tree also to create and remove",
+	 .example = "[\"/var/lib/api/\"]"},
+	{.key = "create",
+	 .type = OM_FIELD_STRINGS,
+	 .doc = "names to create and write in one directory; one * in the last component",
+	 .example = "[\"/var/log/api/*.log\"]"},
+	{.key = "exec",
+	 .type = OM_FIELD_MIXED,
+	 .doc = "programs and libraries to read, execute and map executable",
+	 .example = "[\"/usr/bin/api\", { path = \"/usr/lib/\", sha256 = [] }]",
+	 .fields = exec_fields},
+	{.key = "allow-write-exec",
+	 .type = OM_FIELD_BOOL,
+	 .doc = "let places be writable and executable, and memory that no granted file backs",
+	 .dflt = "false",
+	 .example = "true"},
+	{0},
+};
+
+static void grant_list(struct om_cap_ctx *ctx, const struct om_value *table, const char *key,
+		       unsigned int flags, uint32_t object_may, uint32_t tree_may)
+{
+	om_value_for_each(v, om_value_get(table, key))
+	{
+		struct om_grant g = {.kind = OM_GRANT_FILE, .pos = v->pos};
+
+		if (!om_path_bind(ctx, v, flags, &g.file))
+			continue;
+		g.file.may = g.file.tree ? tree_may : object_may;
+		om_cap_grant(ctx, &g);
+	}
+}
+
+static void check_sha256(struct om_cap_ctx *ctx, const struct om_value *list)
+{
+	om_value_for_each(v, list)
+	{
+		if (strlen(v->text) != 64 || strspn(v->text, "0123456789abcdef") != 64)
+			om_diag_add(ctx->diags, OM_SEV_ERROR, OM_ERR_CAP_DIGEST, v->pos,
+				    "write 64 lower-case hexadecimal digits",
+				    "'%.100s' is not a SHA-256 digest", v->text);
+	}
+	if (list && list->count)
+		om_diag_add(ctx->diags, OM_SEV_ERROR, OM_ERR_CAP_NOT_ENFORCEABLE, list->key_pos,
+			    "write sha256 = [] to grant the object whatever its content",
+			    "'sha256' needs the content identity layer, which is not built");
+}
+
+static void grant_exec(struct om_cap_ctx *ctx, const struct om_value *table)
+{
+	om_value_for_each(v, om_value_get(table, "exec"))
+	{
+		const struct om_value *path = v->text ? v : om_value_get(v, "path");
+		struct om_grant g = {.kind = OM_GRANT_FILE, .pos = v->pos};
+
+		if (!v->text)
+			check_sha256(ctx, om_value_get(v, "sha256"));
+		if (!path || !om_path_bind(ctx, path, OM_PATH_TREE_OK, &g.file))
+			continue;
+		g.file.may = OM_MAY_EXEC | OM_MAY_READ;
+		om_cap_grant(ctx, &g);
+	}
+}
+
+static void lower(struct om_cap_ctx *ctx, const struct om_value *table)
+{
+	grant_list(ctx, table, "read", OM_PATH_TREE_OK, OM_MAY_READ, OM_MAY_READ);
+	grant_list(ctx, table, "write", OM_PATH_TREE_OK, OM_MAY_READ | OM_MAY_WRITE,
+		   MAY_WRITE_TREE);
+	grant_list(ctx, table, "create", OM_PATH_PATTERN_OK, OM_MAY_CREATE | OM_MAY_WRITE, 0);
+	grant_exec(ctx, table);
+	ctx->ir->write_exec = om_value_num(table, "allow-write-exec", 0);
+}
+
+static void add_write_exec(struct om_cap_ctx *ctx, const struct om_grant *g)
+{
+	om_diag_add(ctx->diags, OM_SEV_ERROR, OM_ERR_CAP_WRITE_EXEC, g->pos,
+		    "narrow one of the two, or set allow-write-exec = true in [filesystem]",
+		    "path '%.120s%s%.60s' is both writable and executable", g->file.path,
+		    g->file.prefix && g->file.path[1] ? "/" : "",
+		    g->file.prefix		      ? g->file.prefix
+		    : g->file.tree && g->file.path[1] ? "/"
+						      : "");
+}
+
+/* Whether the executable object X is a name that the pattern P lets the brane create. */
+static bool pattern_makes(const struct om_grant_file *p, const struct om_grant_file *x)
+{
+	const char *name = strrchr(x->path, '/') + 1;
+	size_t dir = name - x->path == 1 ? 1 : (size_t)(name - x->path - 1);
+
+	return strlen(p->path) == dir && strncmp(p->path, x->path, dir) == 0 &&
+	       om_ir_pattern_match(p, name, strlen(name));
+}
+
+/*
+ * The normal form already gave each grant what trees above it give, so both bits on one grant is
+ * every overlap, save a pattern beside an object that it matches.
+ */
+static void review_write_exec(struct om_cap_ctx *ctx)
+{
+	const struct om_ir *ir = ctx->ir;
+
+	for (uint32_t i = 0; i < ir->count && ir->grants[i].kind == OM_GRANT_FILE; i++) {
+		const struct om_grant *g = &ir->grants[i];
+		bool writes = g->file.may & (OM_MAY_WRITE | OM_MAY_CREATE);
+
+		if (writes && (g->file.may & OM_MAY_EXEC)) {
+			add_write_exec(ctx, g);
+			continue;
+		}
+		/* What lies in the pattern's directory follows it closely in the sorted list. */
+		for (uint32_t j = i + 1; writes && g->file.prefix && j < ir->count; j++) {
+			const struct om_grant *x = &ir->grants[j];
+
+			if (x->kind != OM_GRANT_FILE ||
+			    !om_ir_path_covers(g->file.path, x->file.path))
+				break;
+			if (x->file.prefix || !(x->file.may & OM_MAY_EXEC) ||
+			    !pattern_makes(&g->file, &x->file))
+				continue;
+			add_write_exec(ctx, x);
+		}
+	}
+}
+
+static void review_patterns(struct om_cap_ctx *ctx)
+{
+	const struct om_ir *ir = ctx->ir;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < ir->count && ir->grants[i].kind == OM_GRANT_FILE; i++) {
+		const struct om_grant *g = &ir->grants[i];
+
+		if (!g->file.prefix) {
+			n = 0;
+			continue;
+		}
+		n = n && strcmp(ir->grants[i - 1].file.path, g->file.path) == 0 ? n + 1 : 1;
+		if (n == OM_PATTERNS_MAX + 1)
+			om_diag_add(ctx->diags, OM_SEV_ERROR, OM_ERR_CAP_PATTERN, g->pos,
+				    "a shorter pattern covers several, or 'write' grants the tree",
+				    "more than %u patterns in '%.120s'", OM_PATTERNS_MAX,
+				    g->file.path);
+	}
+}
+
+static const struct {
+	const char *path;
+	uint32_t may;
+	const char *risk;
+} risks[] = {
+	{"/", OM_MAY_WRITE, "the whole tree is writable"},
+	{"/", OM_MAY_READ, "the whole tree is readable, secrets of this host included"},
+	{"/etc", OM_MAY_WRITE, "writing below /etc changes accounts, names and start scripts"},
+	{"/proc", OM_MAY_READ | OM_MAY_WRITE,
+	 "/proc shows, and sysctls steer, more than this brane"},
+	{"/sys", OM_MAY_READ | OM_MAY_WRITE, "/sys shows, and steers, the devices of this host"},
+	{"/dev", OM_MAY_WRITE, "writing below /dev reaches devices of this host"},
+	{"/run/docker.sock", OM_MAY_READ, "the container engine's socket gives root on this host"},
+	{"/var/run/docker.sock", OM_MAY_READ,
+	 "the container engine's socket gives root on this host"},
+	{"/root", OM_MAY_READ, "the administrator's home holds keys"},
+	{"/etc/shadow", OM_MAY_READ, "it holds the password hashes of this host"},
+};
+
+static void review_risks(struct om_cap_ctx *ctx)
+{
+	const struct om_ir *ir = ctx->ir;
+
+	for (uint32_t i = 0; i < ir->count && ir->grants[i].kind == OM_GRANT_FILE; i++) {
+		const struct om_grant *g = &ir->grants[i];
+
+		for (size_t r = 0; r < OM_ARRAY_LEN(risks); r++) {
+			if (strcmp(g->file.path, risks[r].path) != 0 ||
+			    !(g->file.may & risks[r].may) ||
+			    (!g->file.tree && strchr(risks[r].path + 1, '.') == NULL &&
+			     strcmp(risks[r].path, "/etc/shadow") != 0))
+				continue;
+			om_diag_add(ctx->diags, OM_SEV_WARNING, OM_ERR_CAP_RISK, g->pos,
+				    "name only what the program needs", "%s: %s", g->file.path,
+				    risks[r].risk);
+			break;
+		}
+	}
+}
+
+static void review(struct om_cap_ctx *ctx, const struct om_value *table)
+{
+	const struct om_value *create = om_value_get(table, "create");
+	const struct om_value *v = om_value_get(table, "allow-write-exec");
+
+	if (create && create->count && !(ctx->ir->layers & OM_LAYER_KERNEL))
+		om_diag_add(ctx->diags, OM_SEV_ERROR, OM_ERR_CAP_LAYER, create->key_pos,
+			    "add \"kernel\" to layers, or grant the tree in 'write'",
+			    "'create' patterns are decided by the kernel layer, which 'layers' "
+			    "leaves out");
+	if (!ctx->ir->write_exec)
+		review_write_exec(ctx);
+	else if (v)
+		om_diag_add(ctx->diags, OM_SEV_WARNING, OM_ERR_CAP_RISK, v->pos,
+			    "leave it out unless the program compiles code at run time",
+			    "allow-write-exec lets downloaded bytes run as code");
+	review_patterns(ctx);
+	review_risks(ctx);
+}
+
+static bool suggest(const char *brane, const struct om_request *req, struct om_verdict *out)
+{
+	switch ((int)req->op) {
+	case OM_OP_FILE_READ:
+	case OM_OP_FILE_ABSENT:
+		om_suggest_list(out, brane, "filesystem", "read", req->text);
+		return true;
+	case OM_OP_FILE_WRITE:
+		om_suggest_list(out, brane, "filesystem", "write", req->text);
+		return true;
+	case OM_OP_FILE_CREATE:
+		om_suggest_list(out, brane, "filesystem", "create", req->text);
+		return true;
+	case OM_OP_FILE_REMOVE: {
+		/* Only a tree lets its entries be removed, so the line names the directory. */
+		const char *slash = strrchr(req->text, '/');
+		char dir[OM_PATH_MAX];
+
+		snprintf(dir, sizeof(dir), "%.*s/",
+			 slash && slash > req->text ? (int)(slash - req->text) : 0, req->text);
+		om_suggest_list(out, brane, "filesystem", "write", dir);
+		return true;
+	}
+	case OM_OP_FILE_EXEC:
+		om_suggest_list(out, brane, "filesystem", "exec", req->text);
+		return true;
+	case OM_OP_MEM_EXEC:
+		snprintf(out->rule, sizeof(out->rule), "filesystem.allow-write-exec");
+		snprintf(out->suggestion, sizeof(out->suggestion),
+			 "[brane.%s.filesystem] allow-write-exec = true", brane);
+		return true;
+	default:
+		return false;
+	}
+}
+
+const struct om_cap om_cap_filesystem = {
+	.name = "filesystem",
+	.table = "filesystem",
+	.summary = "files and directories to read, write, create in and execute",
+	.explain = "A path is a place in the brane's own view: absolute, without '..'. A trailing "
+		   "slash grants "
+		   "the whole tree, otherwise the one object. Grants add up; 'exec' implies "
+		   "reading, 'write' "
+		   "never implies 'exec'. Libraries are mapped executable, so they are named in "
+		   "'exec' too.",
+	.layers = OM_LAYER_PROCESS | OM_LAYER_KERNEL,
+	.fields = fields,
+	.lower = lower,
+	.review = review,
+	.suggest = suggest,
+};

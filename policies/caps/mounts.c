@@ -1,0 +1,158 @@
+/*
+ * Mounts: directories of the image at another place, and private tmpfs.
+ *
+ * Comes in: filesystem.mounts. Goes out: OM_GRANT_MOUNT for the view, and beside it OM_GRANT_FILE for what
+ * may be done below it. Called through the registry. Never does: mount two things on one place.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <policies/ir/ir.h>
+#include <policies/path.h>
+
+#define MAY_RW (OM_MAY_READ | OM_MAY_WRITE | OM_MAY_CREATE | OM_MAY_REMOVE)
+
+static const char *const mode_words[] = {"ro", "rw", NULL};
+
+static const struct om_field mount_fields[] = {
+	{.key = "from",
+	 .type = OM_FIELD_STRING,
+	 .doc = "directory or file of the image",
+	 .example = "\"/srv/api-data\""},
+	{.key = "to",
+	 .type = OM_FIELD_STRING,
+	 .doc = "where it appears in the brane's view",
+	 .example = "\"/var/lib/api\""},
+	{.key = "tmpfs",
+	 .type = OM_FIELD_STRING,
+	 .doc = "where an empty private file system in memory appears, instead of from and to",
+	 .example = "\"/tmp\""},
+	{.key = "size",
+	 .type = OM_FIELD_SIZE,
+	 .doc = "of the tmpfs; it is required there, for memory is never unbounded",
+	 .example = "\"64MiB\"",
+	 .min = 4096,
+	 .max = 1ull << 50},
+	{.key = "mode",
+	 .type = OM_FIELD_WORD,
+	 .doc = "ro, or rw to write, create and remove below it",
+	 .dflt = "\"ro\"; \"rw\" for a tmpfs",
+	 .example = "\"rw\"",
+	 .words = mode_words},
+	{.key = "exec",
+	 .type = OM_FIELD_BOOL,
+	 .doc = "whether what lies below it may be executed",
+	 .dflt = "false",
+	 .example = "false"},
+	{0},
+};
+
+static const struct om_field fields[] = {
+	{.key = "mounts",
+	 .type = OM_FIELD_TABLES,
+	 .doc = "directories of the image at another place, and private tmpfs",
+	 .example = "[{ tmpfs = \"/tmp\", size = \"64MiB\" }]",
+	 .fields = mount_fields},
+	{0},
+};
+
+static void add(struct om_cap_ctx *ctx, enum om_err_id id, const struct om_value *v,
+		const char *hint, const char *what)
+{
+	om_diag_add(ctx->diags, OM_SEV_ERROR, id, v->pos, hint, "%s", what);
+}
+
+/* Which of the two forms it is, and whether it is complete. */
+static bool form_is_sound(struct om_cap_ctx *ctx, const struct om_value *v)
+{
+	const struct om_value *from = om_value_get(v, "from"), *to = om_value_get(v, "to");
+	const struct om_value *tmpfs = om_value_get(v, "tmpfs"), *size = om_value_get(v, "size");
+
+	if (tmpfs && (from || to))
+		add(ctx, OM_ERR_CAP_CONTRADICTION, v, "one entry for each of the two",
+		    "a mount is either a tmpfs or has from and to");
+	else if (!tmpfs && !(from && to))
+		add(ctx, OM_ERR_BIND_MISSING, v,
+		    "write { from = \"/srv/data\", to = \"/data\" } or { tmpfs = \"/tmp\", size = "
+		    "\"64MiB\" }",
+		    "a mount needs from and to, or tmpfs");
+	else if (tmpfs && !size)
+		add(ctx, OM_ERR_BIND_MISSING, v, "write size = \"64MiB\"", "a tmpfs needs a size");
+	else if (!tmpfs && size)
+		add(ctx, OM_ERR_CAP_CONTRADICTION, size, "leave it out", "only a tmpfs has a size");
+	else
+		return true;
+	return false;
+}
+
+static void lower_one(struct om_cap_ctx *ctx, const struct om_value *v)
+{
+	const struct om_value *tmpfs = om_value_get(v, "tmpfs");
+	struct om_grant mount = {.kind = OM_GRANT_MOUNT, .pos = v->pos};
+	struct om_grant file = {.kind = OM_GRANT_FILE, .pos = v->pos};
+	struct om_grant_file from = {0}, to = {0};
+
+	if (!form_is_sound(ctx, v))
+		return;
+	if (!om_path_bind(ctx, tmpfs ? tmpfs : om_value_get(v, "to"), OM_PATH_TREE_OK, &to))
+		return;
+	if (!tmpfs && !om_path_bind(ctx, om_value_get(v, "from"), OM_PATH_TREE_OK, &from))
+		return;
+	if (strcmp(to.path, "/") == 0) {
+		add(ctx, OM_ERR_CAP_PATH, v, "mount below a directory",
+		    "a mount on '/' would hide the whole view");
+		return;
+	}
+	mount.mount.from = from.path;
+	mount.mount.to = to.path;
+	mount.mount.bytes = om_value_num(v, "size", 0);
+	mount.mount.may = om_value_num(v, "mode", tmpfs != NULL) ? MAY_RW : OM_MAY_READ;
+	if (om_value_num(v, "exec", 0))
+		mount.mount.may |= OM_MAY_EXEC;
+	file.file.path = to.path;
+	file.file.tree = true;
+	file.file.may = mount.mount.may;
+	om_cap_grant(ctx, &mount);
+	om_cap_grant(ctx, &file);
+}
+
+static void lower(struct om_cap_ctx *ctx, const struct om_value *table)
+{
+	om_value_for_each(v, om_value_get(table, "mounts")) lower_one(ctx, v);
+}
+
+static void review(struct om_cap_ctx *ctx, const struct om_value *table)
+{
+	const struct om_value *list = om_value_get(table, "mounts");
+	const struct om_grant *last = NULL;
+
+	if (list && list->count && !(ctx->ir->layers & OM_LAYER_PROCESS))
+		om_diag_add(ctx->diags, OM_SEV_ERROR, OM_ERR_CAP_LAYER, list->key_pos,
+			    "add \"process\" to layers",
+			    "mounts are made by the process layer, which 'layers' leaves out");
+	/* Sorted by place: two on one place stand side by side. */
+	for (uint32_t i = 0; i < ctx->ir->count; i++) {
+		const struct om_grant *g = &ctx->ir->grants[i];
+
+		if (g->kind != OM_GRANT_MOUNT)
+			continue;
+		if (last && strcmp(last->mount.to, g->mount.to) == 0)
+			om_diag_add(ctx->diags, OM_SEV_ERROR, OM_ERR_CAP_CONTRADICTION, g->pos,
+				    "keep one of them", "two different mounts on '%.160s'",
+				    g->mount.to);
+		last = g;
+	}
+}
+
+const struct om_cap om_cap_mounts = {
+	.name = "mounts",
+	.table = "filesystem",
+	.summary = "directories of the image at another place, and private tmpfs",
+	.explain = "A mount also grants what its mode says on the tree below it. A tmpfs is empty "
+		   "at start, belongs to "
+		   "this brane alone and vanishes with it.",
+	.layers = OM_LAYER_PROCESS,
+	.fields = fields,
+	.lower = lower,
+	.review = review,
+};
