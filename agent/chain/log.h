@@ -44,6 +44,7 @@ struct om_log_options {
 	uint64_t segment_bytes; /* 0: 256 MiB. A batch is never split: small values make one each */
 	uint64_t prealloc_bytes; /* 0: 4 MiB of zeros written ahead of use */
 	bool no_sync;		 /* benches only: skip fdatasync */
+	int *test_fail_sync;	 /* tests only: so many of the next fdatasync calls fail with EIO */
 };
 
 struct om_log_stat {

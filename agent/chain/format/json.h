@@ -58,16 +58,26 @@ struct om_json_val {
 	size_t len;
 };
 
+/* Walks the members of an object or the elements of an array, once. */
+struct om_json_iter {
+	const char *p;
+	const char *end;
+	char kind; /* '{' or '[' */
+};
+
+/* 0, or -EBADMSG when V is neither. */
+int om_json_iter_init(struct om_json_iter *it, struct om_json_val v) OM_MUST_CHECK;
 /*
- * The value of KEY in the canonical OBJECT (not nested); -ENOENT when absent, -EBADMSG when OBJECT
- * is not an object. With om_json_member the N-th member (from 0) with its key still escaped and
- * quoted; -ENOENT past the end.
+ * 1 with the next value (and, in an object, its key, still quoted; KEY may be NULL); 0 at the end;
+ * -EBADMSG.
  */
+int om_json_iter_next(struct om_json_iter *it, struct om_json_val *key, struct om_json_val *v)
+	OM_MUST_CHECK;
+
+/* The value of KEY in OBJECT (not nested); -ENOENT when absent, -EBADMSG. */
 int om_json_get(struct om_json_val object, const char *key, struct om_json_val *v) OM_MUST_CHECK;
-int om_json_member(struct om_json_val object, size_t n, struct om_json_val *key,
-		   struct om_json_val *v) OM_MUST_CHECK;
-/* The N-th element (from 0) of an array; -ENOENT past the end. */
-int om_json_elem(struct om_json_val array, size_t n, struct om_json_val *v) OM_MUST_CHECK;
+/* How many members or elements, or -EBADMSG. */
+int om_json_count(struct om_json_val v) OM_MUST_CHECK;
 
 int om_json_int(struct om_json_val v, int64_t *out) OM_MUST_CHECK;
 /* Unescapes a string into BUF (NUL-terminated). Length, or -EINVAL, -E2BIG. */

@@ -261,11 +261,11 @@ int om_record_parse(const char *line, size_t len, struct om_record *r)
 int om_commit_parse(struct om_json_val data, struct om_commit *c)
 {
 	static const char *const classes[3] = {"full", "rate", "ringbuf"};
-	struct om_json_val drop, v, key;
+	struct om_json_val drop, v;
 	int64_t i;
 
-	if (om_json_get(data, "drop", &drop) < 0 || !om_json_member(data, 5, &key, &v) ||
-	    !om_json_member(drop, 3, &key, &v))
+	if (om_json_get(data, "drop", &drop) < 0 || om_json_count(data) != 5 ||
+	    om_json_count(drop) != 3)
 		return -EBADMSG;
 	for (int k = 0; k < 3; k++) {
 		if (om_json_get(drop, classes[k], &v) < 0 || om_json_int(v, &i) < 0 || i < 0)

@@ -270,77 +270,68 @@ bool om_json_canonical(const char *p, size_t len)
 	return om_json_scan(p, len, OM_JSON_DEPTH_MAX) == (long)len;
 }
 
-int om_json_member(struct om_json_val o, size_t n, struct om_json_val *key, struct om_json_val *v)
+int om_json_iter_init(struct om_json_iter *it, struct om_json_val v)
 {
-	size_t i = 1;
-
-	if (o.len < 2 || o.p[0] != '{')
+	if (v.len < 2 || (v.p[0] != '{' && v.p[0] != '['))
 		return -EBADMSG;
-	while (i < o.len && o.p[i] == '"') {
-		long k = om_json_scan_str(o.p + i, o.len - i), m;
+	it->kind = v.p[0];
+	it->p = v.p;
+	it->end = v.p + v.len - 1;
+	return 0;
+}
 
-		if (k < 0 || i + (size_t)k + 1 >= o.len)
+int om_json_iter_next(struct om_json_iter *it, struct om_json_val *key, struct om_json_val *v)
+{
+	struct om_json_val k = {NULL, 0};
+	long n;
+
+	/* P is on the opening bracket, on a comma, or on the closing bracket. */
+	if (it->p >= it->end || it->p + 1 == it->end)
+		return 0;
+	it->p++;
+	if (it->kind == '{') {
+		n = om_json_scan_str(it->p, (size_t)(it->end - it->p));
+		if (n < 0 || it->p + n >= it->end || it->p[n] != ':')
 			return -EBADMSG;
-		m = om_json_scan(o.p + i + k + 1, o.len - i - (size_t)k - 1, OM_JSON_DEPTH_MAX);
-		if (m < 0)
-			return -EBADMSG;
-		if (!n--) {
-			*key = (struct om_json_val){o.p + i, (size_t)k};
-			*v = (struct om_json_val){o.p + i + k + 1, (size_t)m};
-			return 0;
-		}
-		i += (size_t)(k + m) + 2;
+		k = (struct om_json_val){it->p, (size_t)n};
+		it->p += n + 1;
 	}
-	return -ENOENT;
+	n = om_json_scan(it->p, (size_t)(it->end - it->p), OM_JSON_DEPTH_MAX);
+	if (n < 0)
+		return -EBADMSG;
+	*v = (struct om_json_val){it->p, (size_t)n};
+	if (key)
+		*key = k;
+	it->p += n;
+	return 1;
 }
 
 int om_json_get(struct om_json_val o, const char *name, struct om_json_val *v)
 {
+	size_t want = strlen(name);
+	struct om_json_iter it;
 	struct om_json_val key;
-	size_t want = strlen(name), i = 1;
+	int ret = om_json_iter_init(&it, o);
 
-	if (o.len < 2 || o.p[0] != '{')
+	if (ret < 0 || it.kind != '{')
 		return -EBADMSG;
-	while (i < o.len && o.p[i] == '"') {
-		struct om_json_val rest = {o.p + i - 1, o.len - i + 1};
-
-		/* The tail after a comma reads like an object whose brace is that comma. */
-		struct om_json_val sub = rest;
-		long k = om_json_scan_str(sub.p + 1, sub.len - 1), m;
-
-		if (k < 0 || (size_t)k + 2 >= sub.len)
-			return -EBADMSG;
-		key = (struct om_json_val){sub.p + 1, (size_t)k};
-		m = om_json_scan(sub.p + 2 + k, sub.len - 2 - (size_t)k, OM_JSON_DEPTH_MAX);
-		if (m < 0)
-			return -EBADMSG;
-		if (key.len == want + 2 && !memcmp(key.p + 1, name, want)) {
-			*v = (struct om_json_val){sub.p + 2 + k, (size_t)m};
+	while ((ret = om_json_iter_next(&it, &key, v)) > 0)
+		if (key.len == want + 2 && !memcmp(key.p + 1, name, want))
 			return 0;
-		}
-		i += (size_t)(k + m) + 2;
-	}
-	return -ENOENT;
+	return ret < 0 ? ret : -ENOENT;
 }
 
-int om_json_elem(struct om_json_val a, size_t n, struct om_json_val *v)
+int om_json_count(struct om_json_val a)
 {
-	size_t i = 1;
+	struct om_json_iter it;
+	struct om_json_val v;
+	int n = 0, ret = om_json_iter_init(&it, a);
 
-	if (a.len < 2 || a.p[0] != '[')
-		return -EBADMSG;
-	while (i < a.len && a.p[i] != ']') {
-		long m = om_json_scan(a.p + i, a.len - i, OM_JSON_DEPTH_MAX);
-
-		if (m < 0)
-			return -EBADMSG;
-		if (!n--) {
-			*v = (struct om_json_val){a.p + i, (size_t)m};
-			return 0;
-		}
-		i += (size_t)m + 1;
-	}
-	return -ENOENT;
+	if (ret < 0)
+		return ret;
+	while ((ret = om_json_iter_next(&it, NULL, &v)) > 0)
+		n++;
+	return ret < 0 ? ret : n;
 }
 
 int om_json_int(struct om_json_val v, int64_t *out)
