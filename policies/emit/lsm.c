@@ -1,0 +1,100 @@
+/*
+ * The BPF-LSM layer: what is granted on which object, by path in the view.
+ *
+ * Comes in: the file grants of an IR. Goes out: OM_SEC_FILES, one row per path, one more per pattern,
+ * sorted by path. Called by: om_emit_bundle. Never does: resolve a path (the loader does, inside the
+ * brane's own view). A mount's rights stand in a file grant beside it, so mounts add nothing here.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <policies/emit/emit.h>
+
+struct item {
+	const struct om_grant_file *file;
+	uint32_t grant;
+};
+
+static int by_path(const void *a, const void *b)
+{
+	const struct item *x = a, *y = b;
+	int c = strcmp(x->file->path, y->file->path);
+
+	if (c)
+		return c;
+	/* Plain grants before patterns, then by index: the same IR always gives the same bytes. */
+	c = (x->file->prefix != NULL) - (y->file->prefix != NULL);
+	return c ? c : (x->grant > y->grant) - (x->grant < y->grant);
+}
+
+static int pattern_row(const struct om_emit *e, const struct item *it, struct om_b_file *row,
+		       struct om_err *err)
+{
+	const struct om_grant_file *f = it->file;
+	const char *suffix = f->suffix ? f->suffix : "";
+	int ret;
+
+	if (strlen(f->prefix) > OM_PATTERN_PART_MAX || strlen(suffix) > OM_PATTERN_PART_MAX)
+		return om_err_set(err, OM_ERR_IR_LIMIT, -E2BIG,
+				  "%s: part of a pattern is longer than %u bytes", f->path,
+				  OM_PATTERN_PART_MAX);
+	row->pattern_may = f->may;
+	row->exact = f->suffix == NULL;
+	ret = om_bundle_w_str(e->w, f->prefix, &row->prefix, err);
+	return ret ? ret : om_bundle_w_str(e->w, suffix, &row->suffix, err);
+}
+
+static int emit_rows(const struct om_emit *e, const struct item *items, uint32_t n,
+		     struct om_err *err)
+{
+	uint32_t patterns = 0;
+
+	for (uint32_t i = 0; i < n;) {
+		const struct om_grant_file *f = items[i].file;
+		struct om_b_file row = {.grant = items[i].grant};
+		int ret = om_bundle_w_str(e->w, f->path, &row.path, err);
+
+		if (ret)
+			return ret;
+		if (!i || strcmp(items[i - 1].file->path, f->path) != 0)
+			patterns = 0;
+		if (f->prefix) {
+			/* The BPF program tries them one by one: a bound that the verifier accepts. */
+			if (++patterns > OM_PATTERNS_MAX)
+				return om_err_set(err, OM_ERR_IR_LIMIT, -E2BIG,
+						  "%s: more than %u patterns in one directory",
+						  f->path, OM_PATTERNS_MAX);
+			ret = pattern_row(e, &items[i++], &row, err);
+			if (ret)
+				return ret;
+		} else {
+			const char *path = f->path;
+
+			for (; i < n && !items[i].file->prefix &&
+			       strcmp(items[i].file->path, path) == 0;
+			     i++) {
+				row.self |= items[i].file->may;
+				row.tree |= items[i].file->tree ? items[i].file->may : 0;
+			}
+		}
+		ret = om_bundle_w_add(e->w, OM_SEC_FILES, &row, 1, err);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+int om_emit_lsm(const struct om_emit *e, struct om_err *err)
+{
+	OM_CLEANUP(om_free_ptr) struct item *items = NULL;
+	uint32_t n = 0;
+
+	items = calloc(e->ir->count ? e->ir->count : 1, sizeof(*items));
+	if (!items)
+		return om_err_set(err, OM_ERR_NOMEM, -ENOMEM, "file grants");
+	for (uint32_t i = 0; i < e->ir->count; i++)
+		if (e->ir->grants[i].kind == OM_GRANT_FILE)
+			items[n++] = (struct item){&e->ir->grants[i].file, i};
+	qsort(items, n, sizeof(*items), by_path);
+	return emit_rows(e, items, n, err);
+}

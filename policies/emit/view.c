@@ -1,0 +1,266 @@
+/*
+ * The view: which mounts make up the only tree that the brane sees.
+ *
+ * Comes in: the file and mount grants of an IR. Goes out: OM_SEC_VIEW, a directory before what lies
+ * below it. Called by: om_emit_bundle. Never does: look at the host (whether a path is a file or a
+ * directory is found by the loader), or widen: a grant that mounts cannot express is an error.
+ *
+ * A grant below another granted tree gets a mount of its own only where it gives more: rights add up,
+ * so what lies deeper never has less than what lies above it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <policies/emit/emit.h>
+#include <policies/ir/ir.h>
+
+#define MAY_CHANGE (OM_MAY_WRITE | OM_MAY_CREATE | OM_MAY_REMOVE)
+
+enum node_kind { NODE_OBJECT, NODE_DIR, NODE_TREE, NODE_BIND, NODE_TMPFS };
+
+struct node {
+	const char *path;
+	enum node_kind kind;
+	uint32_t may;  /* its own; then with what trees above give */
+	uint32_t tree; /* what it gives to everything below it, with what trees above give */
+	uint32_t grant;
+	const struct om_grant_mount *mount;
+	/* Filled while walking down: */
+	int32_t up;	/* nearest node that PATH lies below, -1 */
+	int32_t holder; /* the node whose mount this path lies on, itself if it has one, -1 */
+	uint32_t flags; /* of that mount, when it is its own */
+};
+
+static int by_path(const void *a, const void *b)
+{
+	const struct node *x = a, *y = b;
+	int c = om_ir_path_compare(x->path, y->path);
+
+	if (c)
+		return c;
+	if (x->kind != y->kind)
+		return x->kind < y->kind ? 1 : -1; /* the strongest first: it takes the others in */
+	return (x->grant > y->grant) - (x->grant < y->grant);
+}
+
+static bool holds_below(enum node_kind kind)
+{
+	return kind != NODE_OBJECT;
+}
+
+static bool gives_below(enum node_kind kind)
+{
+	return kind == NODE_TREE || kind == NODE_BIND || kind == NODE_TMPFS;
+}
+
+static bool at_or_below(const char *dir, const char *path)
+{
+	return strcmp(dir, path) == 0 || om_path_below(dir, path);
+}
+
+/* Harmless: they read as nothing, zero or random, and writing to them is forgotten. */
+static bool is_device(const char *path)
+{
+	static const char *const ok[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random",
+					 "/dev/urandom"};
+
+	for (size_t i = 0; i < OM_ARRAY_LEN(ok); i++)
+		if (strcmp(ok[i], path) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * The kernel's own file systems show and steer other branes and the host. They need views of their own
+ * (proc with subset=pid and masked entries, a private /dev with a pty), which do not exist yet: a bind
+ * mount of the host's would be the opposite of what the manifest's author believes to get.
+ */
+static int check_source(const struct om_ir *ir, const char *path, bool tree, struct om_err *err)
+{
+	static const struct {
+		const char *dir, *what;
+	} special[] = {
+		{"/proc", "a procfs view of the brane's own"},
+		{"/sys", "a sysfs view of the brane's own"},
+		{"/dev", "a private /dev (only null, zero, full, random and urandom can be named)"},
+	};
+
+	for (size_t i = 0; i < OM_ARRAY_LEN(special); i++)
+		if (at_or_below(special[i].dir, path))
+			return om_err_set(err, OM_ERR_CAP_NOT_ENFORCEABLE, -ENOTSUP,
+					  "%s needs %s, which is not built", path, special[i].what);
+	if (tree && ir->image == OM_IMAGE_HOST && !path[1])
+		return om_err_set(
+			err, OM_ERR_CAP_NOT_ENFORCEABLE, -ENOTSUP,
+			"/ of the host holds /proc and /sys: name the directories instead");
+	return 0;
+}
+
+static bool under_mount_grant(const struct om_ir *ir, const char *path)
+{
+	for (uint32_t i = 0; i < ir->count; i++)
+		if (ir->grants[i].kind == OM_GRANT_MOUNT &&
+		    at_or_below(ir->grants[i].mount.to, path))
+			return true;
+	return false;
+}
+
+static int add_file(const struct om_ir *ir, const struct om_grant_file *f, uint32_t grant,
+		    struct node *n, struct om_err *err)
+{
+	*n = (struct node){.path = f->path, .may = f->may, .grant = grant};
+	n->kind = f->prefix ? NODE_DIR : f->tree ? NODE_TREE : NODE_OBJECT;
+	/* A mount shows a whole directory: which names in it may be used, only BPF-LSM can tell. */
+	if (f->prefix && !(ir->layers & OM_LAYER_KERNEL))
+		return om_err_set(err, OM_ERR_CAP_LAYER, -EINVAL,
+				  "%s: a pattern needs the layer \"kernel\"", f->path);
+	if (under_mount_grant(ir, f->path) || (n->kind == NODE_OBJECT && is_device(f->path)))
+		return 0;
+	return check_source(ir, f->path, f->tree, err);
+}
+
+static int collect(const struct om_ir *ir, struct node *nodes, uint32_t *count, struct om_err *err)
+{
+	uint32_t n = 0, out = 0;
+
+	for (uint32_t i = 0; i < ir->count; i++) {
+		const struct om_grant *g = &ir->grants[i];
+		int ret = 0;
+
+		if (g->kind == OM_GRANT_FILE) {
+			ret = add_file(ir, &g->file, i, &nodes[n++], err);
+		} else if (g->kind == OM_GRANT_MOUNT) {
+			nodes[n++] = (struct node){
+				.path = g->mount.to,
+				.kind = g->mount.from ? NODE_BIND : NODE_TMPFS,
+				.may = g->mount.may,
+				.grant = i,
+				.mount = &g->mount,
+			};
+			if (g->mount.from)
+				ret = check_source(ir, g->mount.from, true, err);
+		}
+		if (ret)
+			return ret;
+	}
+	qsort(nodes, n, sizeof(*nodes), by_path);
+	for (uint32_t i = 0; i < n; i++) {
+		if (!out || strcmp(nodes[out - 1].path, nodes[i].path) != 0) {
+			nodes[out++] = nodes[i];
+			continue;
+		}
+		if (nodes[i].mount && nodes[out - 1].mount)
+			return om_err_set(err, OM_ERR_CAP_CONTRADICTION, -EINVAL,
+					  "two mounts at %s", nodes[i].path);
+		nodes[out - 1].may |= nodes[i].may;
+	}
+	*count = out;
+	return 0;
+}
+
+/* Where the object at PATH comes from in the image: its own path unless a mount grant moved it. */
+static int source_of(const struct node *nodes, const struct node *n, char *buf, struct om_err *err)
+{
+	const struct node *m = n;
+	int len;
+
+	while (!m->mount && m->up >= 0)
+		m = &nodes[m->up];
+	if (!m->mount) {
+		snprintf(buf, OM_PATH_MAX, "%s", n->path);
+		return 0;
+	}
+	if (!m->mount->from)
+		return om_err_set(err, OM_ERR_CAP_NOT_ENFORCEABLE, -ENOTSUP,
+				  "%s lies in the tmpfs at %s and is granted more than it", n->path,
+				  m->path);
+	len = snprintf(buf, OM_PATH_MAX, "%s%s", m->mount->from[1] ? m->mount->from : "",
+		       n->path + (m->path[1] ? strlen(m->path) : 0));
+	if (len >= (int)OM_PATH_MAX)
+		return om_err_set(err, OM_ERR_CAP_PATH, -ENAMETOOLONG, "%s: source is too long",
+				  n->path);
+	if (!len)
+		snprintf(buf, OM_PATH_MAX, "/");
+	return 0;
+}
+
+static int put_mount(const struct om_emit *e, const struct node *nodes, const struct node *n,
+		     struct om_err *err)
+{
+	OM_CLEANUP(om_free_ptr) char *from = NULL;
+	struct om_b_mount row = {.flags = n->flags, .grant = n->grant};
+	int ret = om_bundle_w_str(e->w, n->path, &row.to, err);
+
+	if (ret)
+		return ret;
+	if (n->kind == NODE_TMPFS) {
+		row.bytes = n->mount->bytes;
+	} else {
+		from = malloc(OM_PATH_MAX);
+		if (!from)
+			return om_err_set(err, OM_ERR_NOMEM, -ENOMEM, "mount source");
+		ret = source_of(nodes, n, from, err);
+		if (!ret)
+			ret = om_bundle_w_str(e->w, from, &row.from, err);
+		if (ret)
+			return ret;
+	}
+	return om_bundle_w_add(e->w, OM_SEC_VIEW, &row, 1, err);
+}
+
+/* Decides whether node I needs a mount; its ancestors were decided before it. */
+static bool place(struct node *nodes, uint32_t i)
+{
+	struct node *n = &nodes[i];
+	const struct node *up = n->up >= 0 ? &nodes[n->up] : NULL;
+	const struct node *on;
+	uint32_t base = up ? up->tree : 0;
+	int32_t h = n->up;
+
+	n->tree = base | (gives_below(n->kind) ? n->may : 0);
+	n->may |= base;
+	n->flags =
+		(n->may & MAY_CHANGE ? 0 : OM_MNT_RO) | (n->may & OM_MAY_EXEC ? 0 : OM_MNT_NOEXEC);
+	if (n->kind == NODE_OBJECT && is_device(n->path))
+		n->flags = OM_MNT_DEVICE | OM_MNT_RO | OM_MNT_NOEXEC;
+	/* The mount that PATH would lie on: that of the nearest node above which has or shares one. */
+	while (h >= 0 && !(nodes[h].holder >= 0 && holds_below(nodes[nodes[h].holder].kind)))
+		h = nodes[h].up;
+	on = h >= 0 ? &nodes[nodes[h].holder] : NULL;
+	if (on && !n->mount &&
+	    (on->flags & (OM_MNT_RO | OM_MNT_NOEXEC)) == (n->flags & (OM_MNT_RO | OM_MNT_NOEXEC)) &&
+	    !(n->flags & OM_MNT_DEVICE) && !(n->kind == NODE_TREE && on->kind == NODE_DIR)) {
+		n->holder = nodes[h].holder;
+		return false;
+	}
+	n->holder = (int32_t)i;
+	if (n->kind == NODE_TREE || n->kind == NODE_BIND)
+		n->flags |= OM_MNT_TREE;
+	else if (n->kind == NODE_DIR)
+		n->flags |= OM_MNT_DIR;
+	else if (n->kind == NODE_TMPFS)
+		n->flags |= OM_MNT_TMPFS;
+	return true;
+}
+
+int om_emit_view(const struct om_emit *e, struct om_err *err)
+{
+	OM_CLEANUP(om_free_ptr) struct node *nodes = NULL;
+	uint32_t n = 0;
+	int ret;
+
+	nodes = calloc(e->ir->count ? e->ir->count : 1, sizeof(*nodes));
+	if (!nodes)
+		return om_err_set(err, OM_ERR_NOMEM, -ENOMEM, "mounts");
+	ret = collect(e->ir, nodes, &n, err);
+	for (uint32_t i = 0; !ret && i < n; i++) {
+		/* Sorted so that a directory stands right before what lies below it: climb from the last. */
+		nodes[i].up = (int32_t)i - 1;
+		while (nodes[i].up >= 0 && !om_path_below(nodes[nodes[i].up].path, nodes[i].path))
+			nodes[i].up = nodes[nodes[i].up].up;
+		if (place(nodes, i))
+			ret = put_mount(e, nodes, &nodes[i], err);
+	}
+	return ret;
+}

@@ -1,0 +1,112 @@
+/*
+ * The table of system calls, and the profile that an IR makes of it.
+ *
+ * Comes in: base_syscalls.def and an IR. Goes out: struct om_sys_set, names, numbers. Called by: the
+ * seccomp emitter, tests. Never does: allow what it has no row for.
+ */
+#include <linux/audit.h>
+#include <string.h>
+
+#include <omega/compiler.h>
+#include <policies/profiles/syscalls.h>
+
+struct row {
+	const char *name;
+	enum om_sys_action action;
+};
+
+static const struct row rows[] = {
+#define OM_SYS(nr, name, action) [nr] = {#name, OM_SYS_##action},
+#include <policies/profiles/base_syscalls.def>
+#undef OM_SYS
+};
+
+OM_STATIC_ASSERT(OM_ARRAY_LEN(rows) == OM_SYS_LAST + 1);
+
+#define NR_MMAP		9
+#define NR_MPROTECT	10
+#define NR_MEMFD_CREATE 319
+
+const char *om_sys_name(int nr)
+{
+	return nr >= 0 && nr <= OM_SYS_LAST ? rows[nr].name : NULL;
+}
+
+int om_sys_nr(const char *name)
+{
+	for (int nr = 0; nr <= OM_SYS_LAST; nr++)
+		if (rows[nr].name && strcmp(rows[nr].name, name) == 0)
+			return nr;
+	return -1;
+}
+
+enum om_sys_action om_sys_base(int nr)
+{
+	if (nr > OM_SYS_LAST)
+		return OM_SYS_ENOSYS;
+	return nr < 0 ? OM_SYS_KILL : rows[nr].action;
+}
+
+void om_sys_set_init(struct om_sys_set *set, const struct om_ir *ir)
+{
+	for (int nr = 0; nr <= OM_SYS_LAST; nr++)
+		set->action[nr] = (uint8_t)rows[nr].action;
+	if (ir->write_exec) {
+		set->action[NR_MMAP] = OM_SYS_ALLOW;
+		set->action[NR_MPROTECT] = OM_SYS_ALLOW;
+	} else if (!(ir->layers & OM_LAYER_KERNEL)) {
+		/* A file that no mount's noexec covers: write code into it, map it executable. */
+		set->action[NR_MEMFD_CREATE] = OM_SYS_NOTIFY;
+	}
+	for (uint32_t i = 0; i < ir->count; i++) {
+		const struct om_grant *g = &ir->grants[i];
+
+		if (g->kind == OM_GRANT_SYSCALL && g->syscall.nr >= 0 &&
+		    g->syscall.nr <= OM_SYS_LAST)
+			set->action[g->syscall.nr] = OM_SYS_ALLOW;
+	}
+}
+
+static bool cond_holds(const struct om_sys_cond *c, const uint64_t args[static 6])
+{
+	uint32_t v = (uint32_t)args[c->arg] & c->mask;
+
+	if (c->op == OM_SYS_ANY)
+		return v != 0;
+	for (uint32_t i = 0; i < c->n; i++)
+		if (c->val[i] == v)
+			return true;
+	return false;
+}
+
+static bool rule_hits(const struct om_sys_rule *r, const uint64_t args[static 6])
+{
+	for (uint32_t i = 0; i < OM_SYS_CLAUSES; i++) {
+		uint32_t n = r->clause[i].n, held = 0;
+
+		while (held < n && cond_holds(&r->clause[i].cond[held], args))
+			held++;
+		if (n && held == n)
+			return true;
+	}
+	return false;
+}
+
+enum om_sys_action om_sys_decide(const struct om_sys_set *set, uint32_t arch, uint32_t nr,
+				 const uint64_t args[static 6])
+{
+	enum om_sys_action action;
+	const struct om_sys_rule *r;
+
+	if (arch != AUDIT_ARCH_X86_64 || nr >= OM_SYS_X32_BIT)
+		return OM_SYS_KILL;
+	if (nr > OM_SYS_LAST)
+		return OM_SYS_ENOSYS;
+	action = (enum om_sys_action)set->action[nr];
+	if (action != OM_SYS_RULE)
+		return action;
+	r = om_sys_rule((int)nr);
+	if (!r)
+		return OM_SYS_NOTIFY;
+	return rule_hits(r, args) != r->deny ? OM_SYS_ALLOW : OM_SYS_NOTIFY;
+}
