@@ -95,7 +95,7 @@ src_prog = $(if $(SRC_$(1)),$(SRC_$(1)),$(wildcard agent/roles/$(patsubst omegad
 
 USES_omegad          := agent base
 USES_omegactl        := agent policies chain base
-USES_omegad-api      := agent base
+USES_omegad-api      := agent chain base
 USES_omegad-compile  := agent policies base
 USES_omegad-load     := agent loader base
 USES_omegad-drain    := agent chain base

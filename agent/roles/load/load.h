@@ -32,7 +32,7 @@ struct load {
 	uint64_t next_id;
 	uint32_t log_state;   /* enum om_log_state, as the drain role last said */
 	uint32_t log_applied; /* and as the branes were last treated */
-	bool stop;
+	bool stop_asked;
 	struct load_entry *entries; /* OM_BRANES_MAX */
 };
 

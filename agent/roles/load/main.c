@@ -159,7 +159,7 @@ static int serve(struct load *l, struct om_err *err)
 			     {.fd = FD_DRAIN, .events = POLLIN},
 			     {.fd = om_loader_event_fd(l->l), .events = POLLIN}};
 
-	while (!l->stop) {
+	for (;;) {
 		int ret = 0;
 
 		if (poll(p, OM_ARRAY_LEN(p), load_wait_ms(l)) < 0 && errno != EINTR)
@@ -176,12 +176,15 @@ static int serve(struct load *l, struct om_err *err)
 			if (ret > 0)
 				p[1].fd = -1;
 		}
+		if (ret >= 0 && l->stop_asked) {
+			l->stop_asked = false;
+			ret = om_msg_send(FD_PARENT, OM_MSG_STOP, 0, NULL, 0, NULL, 0, err);
+		}
 		if (ret < 0)
 			return ret;
 		load_restarts(l);
 		load_obey_log(l);
 	}
-	return 0;
 }
 
 int main(int argc, char **argv)

@@ -281,9 +281,8 @@ static int v_rejected(struct load *l, struct om_msg *m, const struct om_wire_loa
 static int v_stop(struct load *l, struct om_msg *m, const struct om_wire_load *q,
 		  struct om_wire_done *d, struct om_err *err)
 {
-	int ret = note(l, OM_NOTE_STOP, q, NULL, err);
-
-	return ret < 0 ? ret : om_msg_send(FD_PARENT, OM_MSG_STOP, 0, NULL, 0, NULL, 0, err);
+	l->stop_asked = true; /* told to the parent once the client has its answer */
+	return note(l, OM_NOTE_STOP, q, NULL, err);
 }
 
 static const struct verb verbs[OM_VERB_COUNT] = {
