@@ -50,11 +50,11 @@ fuzz_parts = --part fuzz --jobs $(NPROC) --timeout 7200 $(foreach f,$(notdir $(b
 SUB := $(MAKE) --no-print-directory
 .PHONY: build-asan build-ubsan build-fuzz fetch-kernels
 build-asan:
-	@$(SUB) BUILD=asan O=$(ASAN_O) tests-bin
+	+@$(SUB) BUILD=asan O=$(ASAN_O) tests-bin
 build-ubsan:
-	@$(SUB) BUILD=ubsan O=$(UBSAN_O) tests-bin
+	+@$(SUB) BUILD=ubsan O=$(UBSAN_O) tests-bin
 build-fuzz:
-	@$(SUB) BUILD=fuzz O=$(FUZZ_O) fuzz-bin
+	+@$(SUB) BUILD=fuzz O=$(FUZZ_O) fuzz-bin
 	@mkdir -p $(foreach f,$(notdir $(basename $(FUZZ_SRC))),$(FUZZ_O)/corpus/$(f))
 fetch-kernels:
 	@tests/vm/fetch $(KERNELS)
