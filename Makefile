@@ -65,6 +65,10 @@ LDFLAGS += -fsanitize=address,undefined
 else
 $(error BUILD=$(BUILD) is not one of release asan ubsan fuzz cov)
 endif
+# Instrumented code hides value ranges from gcc, which then warns of what the release build knows to be fine.
+ifneq ($(filter asan ubsan,$(BUILD)),)
+CFLAGS += -Wno-conversion -Wno-unused-const-variable -Wno-maybe-uninitialized
+endif
 # Fault points exist only where the tests ask for them (make FAULTS=1 O=...).
 ifdef FAULTS
 CFLAGS += -DOMEGA_FAULTS
