@@ -26,6 +26,7 @@ struct node {
 	uint32_t tree; /* what it gives to everything below it, with what trees above give */
 	uint32_t grant;
 	const struct om_grant_mount *mount;
+	bool patterns; /* names in it are granted */
 	/* Filled while walking down: */
 	int32_t up;	/* nearest node that PATH lies below, -1 */
 	int32_t holder; /* the node whose mount this path lies on, itself if it has one, -1 */
@@ -111,6 +112,7 @@ static int add_file(const struct om_ir *ir, const struct om_grant_file *f, uint3
 {
 	*n = (struct node){.path = f->path, .may = f->may, .grant = grant};
 	n->kind = f->prefix ? NODE_DIR : f->tree ? NODE_TREE : NODE_OBJECT;
+	n->patterns = f->prefix != NULL;
 	/* A mount shows a whole directory: which names in it may be used, only BPF-LSM can tell. */
 	if (f->prefix && !(ir->layers & OM_LAYER_KERNEL))
 		return om_err_set(err, OM_ERR_CAP_LAYER, -EINVAL,
@@ -154,6 +156,7 @@ static int collect(const struct om_ir *ir, struct node *nodes, uint32_t *count, 
 			return om_err_set(err, OM_ERR_CAP_CONTRADICTION, -EINVAL,
 					  "two mounts at %s", nodes[i].path);
 		nodes[out - 1].may |= nodes[i].may;
+		nodes[out - 1].patterns |= nodes[i].patterns;
 	}
 	*count = out;
 	return 0;
@@ -209,8 +212,27 @@ static int put_mount(const struct om_emit *e, const struct node *nodes, const st
 	return om_bundle_w_add(e->w, OM_SEC_VIEW, &row, 1, err);
 }
 
+/* What patterns on the directory of N give to it: its own mount must not take that away. */
+static uint32_t pattern_may(const struct om_ir *ir, const struct node *nodes, const struct node *n)
+{
+	const char *name = strrchr(n->path, '/') + 1;
+	const struct node *up = n->up >= 0 ? &nodes[n->up] : NULL;
+	uint32_t may = 0;
+
+	if (!up || !up->patterns || strchr(n->path + strlen(up->path) + (up->path[1] != 0), '/'))
+		return 0;
+	for (uint32_t i = 0; i < ir->count; i++) {
+		const struct om_grant_file *f = &ir->grants[i].file;
+
+		if (ir->grants[i].kind == OM_GRANT_FILE && f->prefix &&
+		    strcmp(f->path, up->path) == 0 && om_ir_pattern_match(f, name, strlen(name)))
+			may |= f->may;
+	}
+	return may;
+}
+
 /* Decides whether node I needs a mount; its ancestors were decided before it. */
-static bool place(struct node *nodes, uint32_t i)
+static bool place(const struct om_ir *ir, struct node *nodes, uint32_t i)
 {
 	struct node *n = &nodes[i];
 	const struct node *up = n->up >= 0 ? &nodes[n->up] : NULL;
@@ -219,7 +241,7 @@ static bool place(struct node *nodes, uint32_t i)
 	int32_t h = n->up;
 
 	n->tree = base | (gives_below(n->kind) ? n->may : 0);
-	n->may |= base;
+	n->may |= base | pattern_may(ir, nodes, n);
 	n->flags =
 		(n->may & MAY_CHANGE ? 0 : OM_MNT_RO) | (n->may & OM_MAY_EXEC ? 0 : OM_MNT_NOEXEC);
 	if (n->kind == NODE_OBJECT && is_device(n->path))
@@ -259,7 +281,7 @@ int om_emit_view(const struct om_emit *e, struct om_err *err)
 		nodes[i].up = (int32_t)i - 1;
 		while (nodes[i].up >= 0 && !om_path_below(nodes[nodes[i].up].path, nodes[i].path))
 			nodes[i].up = nodes[nodes[i].up].up;
-		if (place(nodes, i))
+		if (place(e->ir, nodes, i))
 			ret = put_mount(e, nodes, &nodes[i], err);
 	}
 	return ret;

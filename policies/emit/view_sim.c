@@ -8,12 +8,14 @@
 
 #include <policies/emit/emit.h>
 
+/* Mounts that show what lies below them; the others are one object (bundle.h says why). */
+#define HOLDS_NAMES (OM_MNT_TREE | OM_MNT_DIR | OM_MNT_TMPFS)
+
 static bool on_mount(const struct om_bundle *b, const struct om_b_mount *m, const char *path)
 {
 	const char *to = om_bundle_str(b, m->to);
 
-	return strcmp(to, path) == 0 ||
-	       ((m->flags & (OM_MNT_TREE | OM_MNT_DIR | OM_MNT_TMPFS)) && om_path_below(to, path));
+	return strcmp(to, path) == 0 || ((m->flags & HOLDS_NAMES) && om_path_below(to, path));
 }
 
 /* The innermost mount is the last one that covers the path: parents are mounted first. */
@@ -65,7 +67,8 @@ enum om_opinion om_sim_view(const struct om_bundle *b, const struct om_request *
 	if (need & (OM_MAY_CREATE | OM_MAY_REMOVE)) {
 		/* An entry is made in its directory's mount, whatever is mounted on the name. */
 		m = find_parent(b, req->text);
-		return m && !(m->flags & OM_MNT_RO) ? OM_OPINION_ALLOW : OM_OPINION_DENY;
+		return m && (m->flags & HOLDS_NAMES) && !(m->flags & OM_MNT_RO) ? OM_OPINION_ALLOW
+										: OM_OPINION_DENY;
 	}
 	m = find(b, req->text);
 	if (!m)
