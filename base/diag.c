@@ -38,6 +38,27 @@ static int grow(struct om_diags *d)
 	return 0;
 }
 
+/*
+ * Findings quote the manifest, which may hold escapes for the terminal that shows them; and a text cut
+ * at the buffer's end must not end inside a character, or no JSON library takes it.
+ */
+static void make_plain(char *s)
+{
+	size_t len = strlen(s), start = len;
+
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)s[i] < ' ' || s[i] == 0x7f)
+			s[i] = '?';
+	while (start > 0 && ((unsigned char)s[start - 1] & 0xc0) == 0x80)
+		start--;
+	if (start > 0 && (unsigned char)s[start - 1] >= 0xc0) {
+		unsigned char lead = (unsigned char)s[start - 1];
+
+		if (len - start < (lead >= 0xf0 ? 3u : lead >= 0xe0 ? 2u : 1u))
+			s[start - 1] = 0;
+	}
+}
+
 void om_diag_add(struct om_diags *d, enum om_severity sev, enum om_err_id id, struct om_pos pos,
 		 const char *hint, const char *fmt, ...)
 {
@@ -59,6 +80,8 @@ void om_diag_add(struct om_diags *d, enum om_severity sev, enum om_err_id id, st
 	vsnprintf(it->message, sizeof(it->message), fmt, ap);
 	va_end(ap);
 	snprintf(it->hint, sizeof(it->hint), "%s", hint ? hint : "");
+	make_plain(it->message);
+	make_plain(it->hint);
 }
 
 static int is_before(const struct om_diag *a, const struct om_diag *b)

@@ -5,6 +5,7 @@
  * Never does: stop at the first finding, or hand out a policy for a file that has an error in it.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <policies/ir/ir.h>
@@ -46,13 +47,40 @@ static void lower_all(struct om_cap_ctx *ctx, const struct om_bound_brane *brane
 	}
 }
 
+/* What the remaining layers cannot enforce must not be granted: it would only look like a limit. */
+static void review_layers(struct om_cap_ctx *ctx, const struct om_cap *cap,
+			  const struct om_value *table)
+{
+	static const char *const names[] = {"process", "kernel", "network"};
+
+	if (!cap->layers || (cap->layers & ctx->ir->layers))
+		return;
+	for (const struct om_field *f = cap->fields; f->key; f++) {
+		const struct om_value *v = om_value_get(table, f->key);
+		char hint[64];
+
+		if (!v || (v->items && !v->count))
+			continue;
+		snprintf(hint, sizeof(hint), "add \"%s\" to layers",
+			 names[__builtin_ctz(cap->layers)]);
+		om_diag_add(
+			ctx->diags, OM_SEV_ERROR, OM_ERR_CAP_LAYER, v->key_pos, hint,
+			"'%s' in [brane.%s%s%s] is enforced by a layer that 'layers' leaves out",
+			f->key, ctx->ir->name, cap->table[0] ? "." : "", cap->table);
+	}
+}
+
 static void review_all(struct om_cap_ctx *ctx, const struct om_bound_brane *brane)
 {
 	const struct om_cap *cap;
 
-	for (uint32_t i = 0; (cap = om_registry_at(i)); i++)
+	for (uint32_t i = 0; (cap = om_registry_at(i)); i++) {
+		const struct om_value *table = om_bound_table(brane, cap);
+
+		review_layers(ctx, cap, table);
 		if (cap->review)
-			cap->review(ctx, om_bound_table(brane, cap));
+			cap->review(ctx, table);
+	}
 }
 
 static int compile_brane(const struct om_bound_brane *brane, uint32_t bind_errors,

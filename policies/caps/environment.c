@@ -59,11 +59,6 @@ static void review(struct om_cap_ctx *ctx, const struct om_value *table)
 	static const char *const secret[] = {"PASSWORD", "SECRET", "TOKEN", "API_KEY",
 					     "PRIVATE_KEY"};
 
-	if (table && table->count && !(ctx->ir->layers & OM_LAYER_PROCESS))
-		om_diag_add(
-			ctx->diags, OM_SEV_ERROR, OM_ERR_CAP_LAYER, table->key_pos,
-			"add \"process\" to layers",
-			"the environment is set by the process layer, which 'layers' leaves out");
 	om_value_for_each(v, om_value_get(table, "set"))
 	{
 		for (size_t i = 0; i < OM_ARRAY_LEN(secret); i++) {

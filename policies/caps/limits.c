@@ -82,14 +82,6 @@ static void lower(struct om_cap_ctx *ctx, const struct om_value *table)
 		om_cap_grant(ctx, &none);
 }
 
-static void review(struct om_cap_ctx *ctx, const struct om_value *table)
-{
-	if (table && table->count && !(ctx->ir->layers & OM_LAYER_PROCESS))
-		om_diag_add(ctx->diags, OM_SEV_ERROR, OM_ERR_CAP_LAYER, table->key_pos,
-			    "add \"process\" to layers",
-			    "limits are set by the process layer, which 'layers' leaves out");
-}
-
 const struct om_cap om_cap_limits = {
 	.name = "limits",
 	.table = "limits",
@@ -97,5 +89,4 @@ const struct om_cap om_cap_limits = {
 	.layers = OM_LAYER_PROCESS,
 	.fields = fields,
 	.lower = lower,
-	.review = review,
 };

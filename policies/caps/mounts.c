@@ -123,13 +123,8 @@ static void lower(struct om_cap_ctx *ctx, const struct om_value *table)
 
 static void review(struct om_cap_ctx *ctx, const struct om_value *table)
 {
-	const struct om_value *list = om_value_get(table, "mounts");
 	const struct om_grant *last = NULL;
 
-	if (list && list->count && !(ctx->ir->layers & OM_LAYER_PROCESS))
-		om_diag_add(ctx->diags, OM_SEV_ERROR, OM_ERR_CAP_LAYER, list->key_pos,
-			    "add \"process\" to layers",
-			    "mounts are made by the process layer, which 'layers' leaves out");
 	/* Sorted by place: two on one place stand side by side. */
 	for (uint32_t i = 0; i < ctx->ir->count; i++) {
 		const struct om_grant *g = &ctx->ir->grants[i];

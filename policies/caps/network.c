@@ -52,7 +52,6 @@ static void split_port(const char *p, struct parts *out)
 static bool split(struct om_cap_ctx *ctx, const struct om_value *v, struct parts *out)
 {
 	const char *s = v->text, *colon;
-	uint8_t addr[16];
 	char hint[160];
 
 	if (s[0] == '[') {
@@ -76,11 +75,9 @@ static bool split(struct om_cap_ctx *ctx, const struct om_value *v, struct parts
 	}
 	colon = strchr(s, ':');
 	if (colon && strchr(colon + 1, ':')) {
-		size_t len = strcspn(s, "/");
-
-		snprintf(hint, sizeof(hint), "write [%.60s]:443%s", s,
-			 om_addr_parse(s, len, addr) ? "" : ", address and length inside");
-		return bad(ctx, v, OM_ERR_CAP_ADDRESS, hint, "is an IPv6 address without brackets");
+		return bad(ctx, v, OM_ERR_CAP_ADDRESS,
+			   "write [ADDRESS]:PORT, as in [2001:db8::1]:443",
+			   "is an IPv6 address without brackets");
 	}
 	if (!colon) {
 		snprintf(hint, sizeof(hint), "name the port: \"%.100s:443\"", s);
@@ -241,23 +238,11 @@ static void lower(struct om_cap_ctx *ctx, const struct om_value *table)
 	om_value_for_each(w, om_value_get(table, "listen")) lower_listen(ctx, w);
 }
 
-static void review_layer(struct om_cap_ctx *ctx, const struct om_value *table, const char *key)
-{
-	const struct om_value *v = om_value_get(table, key);
-
-	if (v && v->count && !(ctx->ir->layers & OM_LAYER_NETWORK))
-		om_diag_add(ctx->diags, OM_SEV_ERROR, OM_ERR_CAP_LAYER, v->key_pos,
-			    "add \"network\" to layers",
-			    "'%s' is decided by the network layer, which 'layers' leaves out", key);
-}
-
 static void review(struct om_cap_ctx *ctx, const struct om_value *table)
 {
 	static const uint8_t metadata[16] = {[10] = 0xff, [11] = 0xff, 169, 254, 169, 254};
 	char text[OM_ADDR_TEXT_MAX];
 
-	review_layer(ctx, table, "egress");
-	review_layer(ctx, table, "listen");
 	for (uint32_t i = 0; i < ctx->ir->count; i++) {
 		const struct om_grant *g = &ctx->ir->grants[i];
 

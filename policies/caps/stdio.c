@@ -43,14 +43,6 @@ static void lower(struct om_cap_ctx *ctx, const struct om_value *table)
 	om_cap_grant(ctx, &g);
 }
 
-static void review(struct om_cap_ctx *ctx, const struct om_value *table)
-{
-	if (table && table->count && !(ctx->ir->layers & OM_LAYER_PROCESS))
-		om_diag_add(ctx->diags, OM_SEV_ERROR, OM_ERR_CAP_LAYER, table->key_pos,
-			    "add \"process\" to layers",
-			    "streams are set by the process layer, which 'layers' leaves out");
-}
-
 static bool suggest(const char *brane, const struct om_request *req, struct om_verdict *out)
 {
 	if (req->op != OM_OP_STDIO)
@@ -68,6 +60,5 @@ const struct om_cap om_cap_stdio = {
 	.layers = OM_LAYER_PROCESS,
 	.fields = fields,
 	.lower = lower,
-	.review = review,
 	.suggest = suggest,
 };

@@ -71,11 +71,6 @@ static void review(struct om_cap_ctx *ctx, const struct om_value *table)
 {
 	const struct om_value *allow = om_value_get(table, "allow");
 
-	if (allow && allow->count && !(ctx->ir->layers & OM_LAYER_PROCESS))
-		om_diag_add(ctx->diags, OM_SEV_ERROR, OM_ERR_CAP_LAYER, allow->key_pos,
-			    "add \"process\" to layers",
-			    "system calls are filtered by the process layer, which 'layers' leaves "
-			    "out");
 	om_value_for_each(v, allow)
 	{
 		if (om_profile_allows(v->text))
