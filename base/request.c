@@ -104,7 +104,7 @@ static int take_text(struct om_request *req, const char *s, size_t len, const ch
 static int parse_path(struct om_request *req, const char *s, size_t len, struct om_err *err)
 {
 	/* A folder may be written with its slash, as in a manifest: it is the same object. */
-	if (len > 1 && s[len - 1] == '/')
+	if (len > 2 && s[len - 1] == '/')
 		len--;
 	if (!path_is_canonical(s, len))
 		return bad(err, "an absolute path without '.', '..' or empty components");
