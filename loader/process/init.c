@@ -22,7 +22,8 @@
 #include <unistd.h>
 #include <loader/process/process.h>
 
-static void fail(const struct om_birth *b, enum om_stage stage, int err, uint32_t index) OM_NORETURN;
+static void fail(const struct om_birth *b, enum om_stage stage, int err,
+		 uint32_t index) OM_NORETURN;
 static void fail(const struct om_birth *b, enum om_stage stage, int err, uint32_t index)
 {
 	om_report_fail(b->report, stage, err, index);

@@ -46,8 +46,8 @@ struct om_plan {
 	uint32_t stdio_given; /* bit n: OM_FD_STDIN + n is real */
 	char name[64];
 	char instance[8];
-	char run_dir[96];	   /* where shim.sock is; also a directory to mount the root on */
-	uint32_t target_off[];	   /* of each mount: path in the view, from the plan's start */
+	char run_dir[96];      /* where shim.sock is; also a directory to mount the root on */
+	uint32_t target_off[]; /* of each mount: path in the view, from the plan's start */
 };
 
 /* Where a start failed. The text is the table in report.c. */
@@ -80,7 +80,7 @@ enum om_stage {
 enum om_report_kind {
 	OM_REPORT_FAILED = 1, /* stage, err, index */
 	OM_REPORT_BORN,	      /* value: init's pid as the builder's pid namespace sees it */
-	OM_REPORT_LISTENER,   /* value: number of the seccomp listener in init, who waits for a byte */
+	OM_REPORT_LISTENER, /* value: number of the seccomp listener in init, who waits for a byte */
 };
 struct om_report {
 	uint32_t kind;

@@ -62,8 +62,8 @@ static void wait_empty(void)
 static void write_exit(const struct om_exit_file *e)
 {
 	OM_CLEANUP(om_close_fd)
-	int fd = openat(OM_FD_DIR, "exit.tmp", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
-			0600);
+	int fd = openat(OM_FD_DIR, "exit.tmp",
+			O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0 || write(fd, e, sizeof(*e)) != (ssize_t)sizeof(*e) || fsync(fd) < 0)
 		return;
 	if (renameat(OM_FD_DIR, "exit.tmp", OM_FD_DIR, "exit") < 0)

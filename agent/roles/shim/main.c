@@ -114,8 +114,8 @@ int main(void)
 	else
 		shim_start(&s, &r);
 	/* From here on: files it has open, its own sockets, signals to nobody. */
-	if (r.stage == OM_STAGE_NONE &&
-	    (om_caps_drop() < 0 || om_caps_clear() < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)) {
+	if (r.stage == OM_STAGE_NONE && (om_caps_drop() < 0 || om_caps_clear() < 0 ||
+					 prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)) {
 		r.stage = OM_STAGE_CAPS;
 		r.err = errno;
 		shim_cgroup_kill();

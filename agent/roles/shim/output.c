@@ -15,7 +15,8 @@
 
 int shim_output_open(struct shim_output *o)
 {
-	o->file = openat(OM_FD_DIR, o->name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	o->file = openat(OM_FD_DIR, o->name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+			 0600);
 	if (o->file < 0 || fcntl(o->pipe, F_SETFL, O_NONBLOCK) < 0)
 		return -errno;
 	o->size = 0;

@@ -23,7 +23,8 @@ static int pipes(struct shim *s)
 	int report[2], go[2], status[2];
 	uint32_t want = s->birth.bundle.meta->stdio;
 
-	if (pipe2(report, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0 || pipe2(status, O_CLOEXEC) < 0)
+	if (pipe2(report, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0 ||
+	    pipe2(status, O_CLOEXEC) < 0)
 		return -errno;
 	s->report = report[0];
 	s->birth.report = report[1];

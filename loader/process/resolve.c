@@ -1,0 +1,266 @@
+/*
+ * From paths to objects: opens what the bundle grants, once, before anything is changed.
+ *
+ * Comes in: FILES and VIEW rows. Goes out: descriptors of the sources, one struct om_resolved per
+ * object. Called by: the transaction's step "resolve". Never does: follow a magic link, leave the
+ * image's root, or skip a path that is not there: a grant that cannot be loaded is an error.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <linux/magic.h>
+#include <loader/process/view.h>
+#include <omega/ir.h>
+
+static int open_in(int root, const char *path)
+{
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC,
+			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+	int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	return fd < 0 ? -errno : fd;
+}
+
+static int unresolved(const struct om_bundle *b, uint32_t grant, const char *path, int ret,
+		      struct om_err *err)
+{
+	uint32_t n = 0;
+	const struct om_b_grant *g = om_bundle_section(b, OM_SEC_GRANTS, &n);
+	if (grant < n)
+		return om_err_sys(err, OM_ERR_RESOLVE, ret, "line %u: %s: %s", g[grant].line,
+				  om_bundle_str(b, g[grant].text), path);
+	return om_err_sys(err, OM_ERR_RESOLVE, ret, "%s", path);
+}
+
+/* Bytes of PATH that lie in or at TO, a directory or file of the view; 0: it is elsewhere. */
+static size_t covers(const char *to, const char *path)
+{
+	size_t n = strlen(to);
+	if (n == 1)
+		return 1;
+	return strncmp(to, path, n) == 0 && (path[n] == '/' || path[n] == '\0') ? n : 0;
+}
+
+/*
+ * A path in the view, as a path in the image, into OUT of OM_PATH_MAX. 1: it lies in a tmpfs, which
+ * is keyed when it is made; 0; or -ENAMETOOLONG.
+ */
+static int in_image(const struct om_bundle *b, bool view, const char *path, char *out)
+{
+	uint32_t n = 0;
+	const struct om_b_mount *m = om_bundle_section(b, OM_SEC_VIEW, &n);
+	const struct om_b_mount *best = NULL;
+	size_t best_len = 0;
+
+	for (uint32_t i = 0; view && i < n; i++) {
+		size_t len = covers(om_bundle_str(b, m[i].to), path);
+		if (len >= best_len && len > 0) {
+			best = &m[i];
+			best_len = len;
+		}
+	}
+	if (best && best->flags & OM_MNT_TMPFS)
+		return 1;
+	const char *from = best ? om_bundle_str(b, best->from) : "";
+	const char *rest = best_len == 1 ? path : path + best_len;
+	if (strcmp(from, "/") == 0)
+		from = "";
+	int k = snprintf(out, OM_PATH_MAX, "%s%s", from, rest);
+	return k < 0 || k >= (int)OM_PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+/* `/proc/self/fd/N` says where FD is on the host. */
+static int host_path(int fd, char *out)
+{
+	char link[64];
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, out, OM_PATH_MAX - 1);
+	if (n < 0)
+		return -errno;
+	out[n] = '\0';
+	return 0;
+}
+
+/* Undoes the octal escapes of mountinfo in place. */
+static void unescape(char *s)
+{
+	char *w = s;
+	for (; *s; s++) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] && s[3]) {
+			*w++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
+			s += 3;
+		} else {
+			*w++ = *s;
+		}
+	}
+	*w = '\0';
+}
+
+struct submounts {
+	int (*fn)(const char *path, const char *type, void *ctx, struct om_err *err);
+	void *ctx;
+};
+
+/* Every mount point strictly below the directory behind FD. */
+static int each_submount(int fd, const struct submounts *s, struct om_err *err)
+{
+	char top[OM_PATH_MAX], *line = NULL;
+	size_t cap = 0;
+	int ret = host_path(fd, top);
+	if (ret < 0)
+		return om_err_sys(err, OM_ERR_RESOLVE, ret,
+				  "cannot find a granted directory again");
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	if (!f)
+		return om_err_sys(err, OM_ERR_IO, -errno, "cannot read the mount table");
+	while (ret == 0 && getline(&line, &cap, f) > 0) {
+		char *save = NULL, *tok = strtok_r(line, " ", &save);
+		for (int i = 0; i < 4 && tok; i++)
+			tok = strtok_r(NULL, " ", &save);
+		if (!tok || !save)
+			continue;
+		char *dash = strstr(save, "- ");
+		unescape(tok);
+		size_t n = covers(top, tok);
+		if (n == 0 || tok[n] == '\0' || strcmp(tok, "/") == 0)
+			continue;
+		ret = s->fn(tok, dash ? dash + 2 : "", s->ctx, err);
+	}
+	free(line);
+	(void)fclose(f);
+	return ret;
+}
+
+struct tree_ctx {
+	struct om_bpf *b;
+	struct om_objects *objs;
+	const struct om_b_file *row;
+	bool view;
+};
+
+/*
+ * A walk by dentry parents ends at a mount's root, so the roots of what is mounted below a granted
+ * tree are granted too. /proc is not: it would show the host's processes.
+ */
+static int grant_submount(const char *path, const char *type, void *ctx, struct om_err *err)
+{
+	struct tree_ctx *t = ctx;
+	if (strncmp(type, "proc ", 5) == 0)
+		return t->view ? om_err_set(err, OM_ERR_NOT_BUILT, -EOPNOTSUPP,
+					    "%s lies below a granted tree: a private /proc is not "
+					    "built",
+					    path)
+			       : 0;
+	OM_CLEANUP(om_close_fd) int fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return 0; /* unmounted meanwhile: nothing to grant, denied */
+	return om_objects_add(t->b, t->objs, fd, t->row->tree, t->row->tree, NULL, t->row->grant,
+			      err);
+}
+
+static bool on_proc(int fd)
+{
+	struct statfs fs;
+	return fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
+}
+
+static bool make_pattern(const struct om_bundle *b, const struct om_b_file *f, struct om_pattern *p)
+{
+	const char *prefix = om_bundle_str(b, f->prefix), *suffix = om_bundle_str(b, f->suffix);
+	size_t pl = strlen(prefix), sl = strlen(suffix);
+
+	memset(p, 0, sizeof(*p));
+	if (pl > sizeof(p->prefix) || sl > sizeof(p->suffix))
+		return false;
+	p->mask = f->pattern_may;
+	p->prefix_len = (uint16_t)pl;
+	p->suffix_len = (uint16_t)sl;
+	p->exact = f->exact;
+	memcpy(p->prefix, prefix, pl);
+	memcpy(p->suffix, suffix, sl);
+	return true;
+}
+
+static int one_file(struct om_bpf *b, const struct om_bundle *bundle, bool view,
+		    const struct om_b_file *f, struct om_resolution *r, struct om_err *err)
+{
+	const char *path = om_bundle_str(bundle, f->path);
+	char image[OM_PATH_MAX];
+	struct om_pattern pattern;
+
+	int ret = in_image(bundle, view, path, image);
+	if (ret != 0)
+		return ret > 0 ? 0 : unresolved(bundle, f->grant, path, ret, err);
+	OM_CLEANUP(om_close_fd) int fd = open_in(r->root, image);
+	if (fd < 0)
+		return unresolved(bundle, f->grant, path, fd, err);
+	if (view && on_proc(fd))
+		return om_err_set(err, OM_ERR_NOT_BUILT, -EOPNOTSUPP,
+				  "%s: a private /proc is not built", path);
+	if (f->pattern_may && !make_pattern(bundle, f, &pattern))
+		return om_err_set(err, OM_ERR_LIMIT, -E2BIG, "%s: pattern is too long", path);
+	ret = om_objects_add(b, &r->objs, fd, f->self, f->tree, f->pattern_may ? &pattern : NULL,
+			     f->grant, err);
+	if (ret < 0 || !f->tree)
+		return ret;
+	struct tree_ctx ctx = {b, &r->objs, f, view};
+	struct submounts s = {grant_submount, &ctx};
+	return each_submount(fd, &s, err);
+}
+
+static int sources(const struct om_bundle *b, struct om_resolution *r, struct om_err *err)
+{
+	uint32_t n = 0;
+	const struct om_b_mount *m = om_bundle_section(b, OM_SEC_VIEW, &n);
+
+	r->sources = calloc((size_t)n + 1, sizeof(*r->sources));
+	if (!r->sources)
+		return om_err_set(err, OM_ERR_NOMEM, -ENOMEM, "%u mounts", n);
+	for (uint32_t i = 0; i < n; i++) {
+		r->sources[i].fd = -1;
+		r->count = i + 1;
+		if (m[i].flags & OM_MNT_TMPFS)
+			continue;
+		const char *from = om_bundle_str(b, m[i].from);
+		int fd = open_in(r->root, from);
+		if (fd < 0)
+			return unresolved(b, m[i].grant, from, fd, err);
+		r->sources[i].fd = fd;
+		if (on_proc(fd))
+			return om_err_set(err, OM_ERR_NOT_BUILT, -EOPNOTSUPP,
+					  "%s: a private /proc is not built", from);
+	}
+	return 0;
+}
+
+int om_resolve(struct om_bpf *b, const struct om_bundle *bundle, bool view, struct om_resolution *r,
+	       struct om_err *err)
+{
+	const struct om_b_meta *m = bundle->meta;
+	const char *top = m->image == OM_IMAGE_DIR ? om_bundle_str(bundle, m->image_dir) : "/";
+	uint32_t n = 0;
+
+	r->root = open(top, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (r->root < 0)
+		return om_err_sys(err, OM_ERR_RESOLVE, -errno, "image %s", top);
+	int ret = view ? sources(bundle, r, err) : 0;
+	const struct om_b_file *f = om_bundle_section(bundle, OM_SEC_FILES, &n);
+	for (uint32_t i = 0; i < n && ret == 0; i++)
+		ret = one_file(b, bundle, view, &f[i], r, err);
+	return ret;
+}
+
+void om_resolution_done(struct om_resolution *r)
+{
+	for (uint32_t i = 0; i < r->count; i++)
+		om_close_fd(&r->sources[i].fd);
+	free(r->sources);
+	om_close_fd(&r->root);
+	free(r->objs.v);
+	*r = (struct om_resolution){.root = -1};
+}

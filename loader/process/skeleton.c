@@ -1,0 +1,177 @@
+/*
+ * The private root's skeleton: only what leads to a granted path, by the names the image uses.
+ *
+ * Comes in: an image's root, a path. Goes out: directories, links and mount points in a tmpfs. Called
+ * by: om_view_prepare. Never does: follow a link by the kernel: every component is opened by itself
+ * and links are expanded here, inside the image's root.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <loader/process/view.h>
+
+#define LINKS_MAX 40 /* as the kernel's own MAXSYMLINKS */
+
+struct walk {
+	int skel, image;
+	int at;			 /* where we are in the image; -1: below what the image has */
+	char canon[OM_PATH_MAX]; /* "etc/api", no leading slash */
+	char rest[OM_PATH_MAX];
+	int links;
+};
+
+static int image_open(int image, const char *path)
+{
+	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+	return (int)syscall(SYS_openat2, image, *path ? path : ".", &how, sizeof(how));
+}
+
+static int reopen(struct walk *w)
+{
+	om_close_fd(&w->at);
+	w->at = image_open(w->image, w->canon);
+	return w->at < 0 ? -errno : 0;
+}
+
+static int push(struct walk *w, const char *name)
+{
+	size_t len = strlen(w->canon);
+	int n = snprintf(w->canon + len, sizeof(w->canon) - len, "%s%s", len ? "/" : "", name);
+	return n < 0 || (size_t)n >= sizeof(w->canon) - len ? -ENAMETOOLONG : 0;
+}
+
+static void pop(struct walk *w)
+{
+	char *slash = strrchr(w->canon, '/');
+	*(slash ? slash : w->canon) = '\0';
+}
+
+/* Cuts the first component off w->rest; "" at the end. LAST: nothing follows. */
+static int next(struct walk *w, char name[static OM_COMPONENT_MAX + 1], bool *last)
+{
+	char *p = w->rest + strspn(w->rest, "/");
+	size_t n = strcspn(p, "/");
+	if (n > OM_COMPONENT_MAX)
+		return -ENAMETOOLONG;
+	memcpy(name, p, n);
+	name[n] = '\0';
+	p += n;
+	p += strspn(p, "/");
+	*last = *p == '\0';
+	memmove(w->rest, p, strlen(p) + 1);
+	return 0;
+}
+
+static int expand(struct walk *w, const char *name)
+{
+	char target[OM_PATH_MAX], rest[OM_PATH_MAX], link[OM_PATH_MAX];
+	ssize_t n = readlinkat(w->at, name, target, sizeof(target) - 1);
+	if (n < 0)
+		return -errno;
+	target[n] = '\0';
+	if (++w->links > LINKS_MAX)
+		return -ELOOP;
+	memcpy(link, w->canon, sizeof(link));
+	int ret = push(w, name);
+	if (ret < 0)
+		return ret;
+	/* An existing mount point of that name is at least as good as the link. */
+	if (symlinkat(target, w->skel, w->canon) < 0 && errno != EEXIST)
+		return -errno;
+	memcpy(w->canon, link, sizeof(link));
+	memcpy(rest, w->rest, sizeof(rest));
+	if (snprintf(w->rest, sizeof(w->rest), "%s/%s", target, rest) >= (int)sizeof(w->rest))
+		return -ENAMETOOLONG;
+	if (target[0] != '/')
+		return 0;
+	w->canon[0] = '\0';
+	return reopen(w);
+}
+
+static int enter(struct walk *w, const char *name)
+{
+	struct stat st;
+	bool there = w->at >= 0 && fstatat(w->at, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	if (there && S_ISLNK(st.st_mode))
+		return expand(w, name);
+	if (there && !S_ISDIR(st.st_mode))
+		return -ENOTDIR;
+	int ret = push(w, name);
+	if (ret < 0)
+		return ret;
+	if (mkdirat(w->skel, w->canon, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	/* A mount on a path that the image lacks: the names are the manifest's own. */
+	int fd = there ? openat(w->at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+	om_close_fd(&w->at);
+	w->at = fd;
+	return there && fd < 0 ? -errno : 0;
+}
+
+static int place(struct walk *w, const char *name, bool dir)
+{
+	struct stat st;
+	int ret = push(w, name);
+	if (ret < 0)
+		return ret;
+	/* A link made on the way to another grant: the mount of the object itself takes its place. */
+	if (fstatat(w->skel, w->canon, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode) &&
+	    unlinkat(w->skel, w->canon, 0) < 0)
+		return -errno;
+	if (dir)
+		ret = mkdirat(w->skel, w->canon, 0755);
+	else
+		ret = mknodat(w->skel, w->canon, S_IFREG | 0444, 0);
+	return ret < 0 && errno != EEXIST ? -errno : 0;
+}
+
+int om_skeleton_add(int skel, int image, const char *path, bool dir, char *canon)
+{
+	struct walk w = {.skel = skel, .image = image, .at = -1};
+	char name[OM_COMPONENT_MAX + 1];
+	bool last = false;
+
+	if (strlen(path) >= sizeof(w.rest))
+		return -ENAMETOOLONG;
+	memcpy(w.rest, path, strlen(path) + 1);
+	int ret = reopen(&w);
+	while (ret == 0) {
+		ret = next(&w, name, &last);
+		if (ret < 0 || name[0] == '\0')
+			break;
+		if (strcmp(name, ".") == 0)
+			continue;
+		if (strcmp(name, "..") == 0) {
+			pop(&w);
+			ret = reopen(&w);
+			continue;
+		}
+		ret = last ? place(&w, name, dir) : enter(&w, name);
+		if (last)
+			break;
+	}
+	om_close_fd(&w.at);
+	if (ret == 0)
+		(void)snprintf(canon, OM_PATH_MAX, "/%s", w.canon);
+	return ret;
+}
+
+int om_skeleton_usr(int skel, int image)
+{
+	static const char *const names[] = {"bin", "sbin", "lib", "lib32", "lib64", "libx32"};
+	char target[OM_PATH_MAX];
+	for (size_t i = 0; i < OM_ARRAY_LEN(names); i++) {
+		ssize_t n = readlinkat(image, names[i], target, sizeof(target) - 1);
+		if (n <= 0)
+			continue;
+		target[n] = '\0';
+		if (symlinkat(target, skel, names[i]) < 0 && errno != EEXIST)
+			return -errno;
+	}
+	return 0;
+}
