@@ -41,6 +41,7 @@ static const struct om_field fields[] = {
 	 .doc = "bytes a second read from and written to block devices, each",
 	 .dflt = "no limit",
 	 .example = "\"20MiB/s\"",
+	 .missing = "the block device list of the io controller",
 	 .min = 4096,
 	 .max = 1ull << 50},
 	{.key = "core",

@@ -128,7 +128,6 @@ static void test_units(void **state)
 	ONE(HEAD "[brane.api.limits]\nmemory = \"1KiB\"\n", BIND_RANGE, 4, 10, NULL, NULL);
 	ONE(HEAD "[brane.api.limits]\nmemory = \"99999999999GiB\"\n", BIND_RANGE, 4, 10, NULL,
 	    NULL);
-	ONE(HEAD "[brane.api.limits]\nio = \"20MiB\"\n", BIND_UNIT, 4, 6, NULL, NULL);
 	ONE(HEAD "[brane.api.limits]\ncpu = \"2x\"\n", BIND_UNIT, 4, 7, NULL, NULL);
 	ONE(HEAD "[brane.api.limits]\ncpu = 0.5\n", BIND_UNIT, 4, 7, NULL, NULL);
 	ONE(HEAD "[brane.api.limits]\ncpu = 0\n", BIND_RANGE, 4, 7, NULL, NULL);
