@@ -84,6 +84,7 @@ static int open_observe(const char *dir, int *out, struct om_err *err)
 
 int omegad_host_open(const struct omegad_opts *o, struct omegad_host *h, struct om_err *err)
 {
+	char signer[OM_PATH_MAX];
 	int ret;
 
 	h->lock = h->observe = h->control = h->admin = h->shim = -1;
@@ -92,6 +93,10 @@ int omegad_host_open(const struct omegad_opts *o, struct omegad_host *h, struct 
 		ret = make_dir(o->state_dir, 0700, err);
 	if (!ret)
 		ret = lock(o->run_dir, &h->lock, err);
+	if (!ret) {
+		snprintf(signer, sizeof(signer), "%s/signer", o->run_dir);
+		ret = make_dir(signer, 0700, err);
+	}
 	if (!ret)
 		ret = open_observe(o->run_dir, &h->observe, err);
 	if (!ret)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include "agent/omegad/omegad.h"
@@ -49,22 +50,52 @@ static int links_open(struct links *l, struct om_err *err)
 	return 0;
 }
 
+/* The log's origin is this host's name at enrolment; a later change of the name does not change it. */
+static const char *own_origin(char *buf, size_t size)
+{
+	struct utsname u;
+	size_t n = 0;
+
+	if (uname(&u) < 0)
+		u.nodename[0] = 0;
+	for (const char *p = u.nodename; *p && n + 7 < size; p++)
+		if ((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '.' || *p == '-')
+			buf[n++] = *p;
+		else if (*p >= 'A' && *p <= 'Z')
+			buf[n++] = (char)(*p + 'a' - 'A');
+	snprintf(buf + n, size - n, "%s/omega", n ? "" : "node");
+	return buf;
+}
+
+static bool first_start(const struct omegad_opts *o)
+{
+	char key[4200];
+
+	snprintf(key, sizeof(key), "%s/substrate.key", o->state_dir);
+	return access(key, F_OK) < 0 && errno == ENOENT;
+}
+
 static int start_one(struct omegad_set *s, enum omegad_role r, const struct omegad_opts *o,
 		     const int *fds, unsigned int nfds, struct om_err *err)
 {
-	char path[4200];
+	char path[4200], signer[4200], origin[128];
 	const char *argv[24];
 	unsigned int n = 0;
 
 	snprintf(path, sizeof(path), "%s/omegad-%s", o->libexec, names[r]);
 	argv[n++] = path;
 	if (r == ROLE_SIGN || r == ROLE_DRAIN || r == ROLE_LOAD) {
+		snprintf(signer, sizeof(signer), "%s/signer", o->run_dir);
 		argv[n++] = "--run-dir";
-		argv[n++] = o->run_dir;
+		argv[n++] = r == ROLE_SIGN ? signer : o->run_dir;
 	}
 	if (r == ROLE_SIGN || r == ROLE_DRAIN) {
 		argv[n++] = "--state-dir";
 		argv[n++] = o->state_dir;
+	}
+	if (r == ROLE_SIGN && first_start(o)) {
+		argv[n++] = "--enroll";
+		argv[n++] = own_origin(origin, sizeof(origin));
 	}
 	if (r == ROLE_LOAD) {
 		argv[n++] = "--bpffs";
