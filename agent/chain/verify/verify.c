@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sodium.h>
 
+#include "agent/chain/reader.h"
 #include "agent/chain/verify/walk.h"
 
 static int walk_all(struct walk *w, int stream_fd, struct om_err *err)
@@ -39,19 +40,6 @@ static int walk_all(struct walk *w, int stream_fd, struct om_err *err)
 	return 0;
 }
 
-static bool matches(const char *id, const char *want)
-{
-	const char *hash = strchr(id, '#'), *slash = strchr(id, '/');
-	size_t len = strlen(want);
-
-	if (!hash)
-		return false;
-	if (!strcmp(id, want) || ((size_t)(hash - id) == len && !memcmp(id, want, len)))
-		return true;
-	return slash && slash < hash && (size_t)(hash - slash - 1) == len &&
-	       !memcmp(slash + 1, want, len);
-}
-
 static int collect_branes(struct walk *w)
 {
 	struct om_verify_result *r = w->res;
@@ -72,7 +60,7 @@ static int collect_branes(struct walk *w)
 		o->last_time = b->last_time;
 		o->open = !b->closed;
 		r->brane_events += b->events;
-		if (w->opt->brane && matches(o->id, w->opt->brane)) {
+		if (w->opt->brane && om_brane_matches(o->id, b->id_len, w->opt->brane)) {
 			r->filter_events += b->events;
 			r->filter_branes++;
 		}
