@@ -3,7 +3,7 @@
  *
  * Comes in: the file grants of an IR. Goes out: OM_SEC_FILES, one row per path, one more per pattern,
  * sorted by path. Called by: om_emit_bundle. Never does: resolve a path (the loader does, inside the
- * brane's own view). A mount's rights stand in a file grant beside it, so mounts add nothing here.
+ * brane's own view), or give a mount more than the file grants at its place give.
  */
 #include <errno.h>
 #include <string.h>
@@ -84,17 +84,55 @@ static int emit_rows(const struct om_emit *e, const struct item *items, uint32_t
 	return 0;
 }
 
+static bool has_row(const struct om_ir *ir, const char *path)
+{
+	for (uint32_t i = 0; i < ir->count; i++) {
+		const struct om_grant_file *f = &ir->grants[i].file;
+
+		if (ir->grants[i].kind == OM_GRANT_FILE && !f->prefix && strcmp(f->path, path) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The walk from a file goes up by dentries and never crosses a mount, so a tree granted above a bind
+ * mount does not reach what was bound there from elsewhere: its root needs a row with the same rights.
+ */
+static void mount_root(const struct om_ir *ir, const char *to, struct om_grant_file *out)
+{
+	*out = (struct om_grant_file){.path = to, .tree = true};
+	for (uint32_t i = 0; i < ir->count; i++) {
+		const struct om_grant_file *f = &ir->grants[i].file;
+
+		if (ir->grants[i].kind == OM_GRANT_FILE && f->tree && om_path_below(f->path, to))
+			out->may |= f->may;
+	}
+}
+
 int om_emit_lsm(const struct om_emit *e, struct om_err *err)
 {
 	OM_CLEANUP(om_free_ptr) struct item *items = NULL;
+	OM_CLEANUP(om_free_ptr) struct om_grant_file *roots = NULL;
+	size_t cap = e->ir->count ? e->ir->count : 1;
 	uint32_t n = 0;
 
-	items = calloc(e->ir->count ? e->ir->count : 1, sizeof(*items));
-	if (!items)
+	items = calloc(cap, sizeof(*items));
+	roots = calloc(cap, sizeof(*roots));
+	if (!items || !roots)
 		return om_err_set(err, OM_ERR_NOMEM, -ENOMEM, "file grants");
-	for (uint32_t i = 0; i < e->ir->count; i++)
-		if (e->ir->grants[i].kind == OM_GRANT_FILE)
-			items[n++] = (struct item){&e->ir->grants[i].file, i};
+	for (uint32_t i = 0; i < e->ir->count; i++) {
+		const struct om_grant *g = &e->ir->grants[i];
+
+		if (g->kind == OM_GRANT_FILE) {
+			items[n++] = (struct item){&g->file, i};
+		} else if (g->kind == OM_GRANT_MOUNT && g->mount.from &&
+			   !has_row(e->ir, g->mount.to)) {
+			mount_root(e->ir, g->mount.to, &roots[i]);
+			if (roots[i].may)
+				items[n++] = (struct item){&roots[i], i};
+		}
+	}
 	qsort(items, n, sizeof(*items), by_path);
 	return emit_rows(e, items, n, err);
 }

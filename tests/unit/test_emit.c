@@ -207,6 +207,23 @@ static void files_are_one_row_a_path(void **state)
 	release(&b);
 }
 
+/* A walk by dentries ends at the mount's root, so a tree above it must be said again there. */
+static void a_bind_mount_below_a_tree_gets_a_row(void **state)
+{
+	struct om_grant g[] = {FILE_("/var", OM_MAY_READ, true),
+			       MOUNT("/srv", "/var/x", OM_MAY_READ),
+			       MOUNT("/opt", "/elsewhere", OM_MAY_READ)};
+	struct om_bundle b = bundle(g, OM_ARRAY_LEN(g), OM_LAYER_ALL);
+	uint32_t n;
+	const struct om_b_file *f = om_bundle_section(&b, OM_SEC_FILES, &n);
+
+	assert_int_equal(n, 2);
+	assert_string_equal(om_bundle_str(&b, f[1].path), "/var/x");
+	assert_int_equal(f[1].tree, OM_MAY_READ);
+	assert_int_equal(f[1].grant, 1);
+	release(&b);
+}
+
 static void patterns_are_bounded(void **state)
 {
 	static const char names[17][2] = {"a", "b", "c", "d", "e", "f", "g", "h", "i",
@@ -456,6 +473,7 @@ int main(void)
 		cmocka_unit_test(mounts_move_and_patterns_open_directories),
 		cmocka_unit_test(what_no_view_can_hold_is_refused),
 		cmocka_unit_test(files_are_one_row_a_path),
+		cmocka_unit_test(a_bind_mount_below_a_tree_gets_a_row),
 		cmocka_unit_test(patterns_are_bounded),
 		cmocka_unit_test(port_ranges_are_expanded_and_bounded),
 		cmocka_unit_test(nft_intervals_never_touch),
