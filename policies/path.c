@@ -151,6 +151,33 @@ bool om_path_bind(struct om_cap_ctx *ctx, const struct om_value *v, unsigned int
 	return f->path != NULL;
 }
 
+/*
+ * These show and steer other branes and the host: a bind mount of the host's would be the opposite of
+ * what the manifest's author believes to get.
+ */
+const char *om_path_special(const char *path)
+{
+	static const char *const plain[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random",
+					    "/dev/urandom"};
+
+	for (size_t i = 0; i < OM_ARRAY_LEN(plain); i++)
+		if (strcmp(plain[i], path) == 0)
+			return NULL;
+	return om_ir_path_covers("/proc", path)	 ? "a procfs view of the brane's own"
+	       : om_ir_path_covers("/sys", path) ? "a sysfs view of the brane's own"
+	       : om_ir_path_covers("/dev", path) ? "a private /dev"
+						 : NULL;
+}
+
+bool om_path_can_name(const char *path)
+{
+	for (const char *c = path; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f || *c == '*')
+			return false;
+	/* "/" alone would grant the whole tree, not the one object. */
+	return path[0] == '/' && path[1] && !component_fault(path) && !om_path_special(path);
+}
+
 void om_cap_grant(struct om_cap_ctx *ctx, const struct om_grant *g)
 {
 	struct om_err err;

@@ -20,6 +20,15 @@
 bool om_path_bind(struct om_cap_ctx *ctx, const struct om_value *v, unsigned int flags,
 		  struct om_grant_file *f) OM_MUST_CHECK;
 
+/*
+ * What a place in the kernel's own file systems would need, as half a sentence: /proc, /sys, and /dev but for the
+ * devices that read as nothing, zero or random. NULL for any other place.
+ */
+const char *om_path_special(const char *path);
+
+/* Whether a manifest can name PATH, whole as it is: what no line can grant is never suggested. */
+bool om_path_can_name(const char *path);
+
 /* Adds a grant; errors of memory and limits end up in ctx->ret. */
 void om_cap_grant(struct om_cap_ctx *ctx, const struct om_grant *g);
 

@@ -189,10 +189,6 @@ static const struct {
 	{"/", OM_MAY_WRITE, "the whole tree is writable"},
 	{"/", OM_MAY_READ, "the whole tree is readable, secrets of this host included"},
 	{"/etc", OM_MAY_WRITE, "writing below /etc changes accounts, names and start scripts"},
-	{"/proc", OM_MAY_READ | OM_MAY_WRITE,
-	 "/proc shows, and sysctls steer, more than this brane"},
-	{"/sys", OM_MAY_READ | OM_MAY_WRITE, "/sys shows, and steers, the devices of this host"},
-	{"/dev", OM_MAY_WRITE, "writing below /dev reaches devices of this host"},
 	{"/run/docker.sock", OM_MAY_READ, "the container engine's socket gives root on this host"},
 	{"/var/run/docker.sock", OM_MAY_READ,
 	 "the container engine's socket gives root on this host"},
@@ -241,31 +237,42 @@ static void review(struct om_cap_ctx *ctx, const struct om_value *table)
 	review_risks(ctx);
 }
 
+static void suggest_line(struct om_verdict *out, const char *brane, const char *key,
+			 const char *path)
+{
+	om_suggest_list(out, brane, "filesystem", key, path);
+	if (!om_path_can_name(path))
+		out->suggestion[0] = 0;
+}
+
+/* Only a tree lets its entries be removed, so the line names the directory. */
+static void suggest_remove(struct om_verdict *out, const char *brane, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char dir[OM_PATH_MAX];
+
+	snprintf(dir, sizeof(dir), "%.*s/", slash && slash > path ? (int)(slash - path) : 0, path);
+	suggest_line(out, brane, "write", dir);
+}
+
 static bool suggest(const char *brane, const struct om_request *req, struct om_verdict *out)
 {
 	switch ((int)req->op) {
 	case OM_OP_FILE_READ:
 	case OM_OP_FILE_ABSENT:
-		om_suggest_list(out, brane, "filesystem", "read", req->text);
+		suggest_line(out, brane, "read", req->text);
 		return true;
 	case OM_OP_FILE_WRITE:
-		om_suggest_list(out, brane, "filesystem", "write", req->text);
+		suggest_line(out, brane, "write", req->text);
 		return true;
 	case OM_OP_FILE_CREATE:
-		om_suggest_list(out, brane, "filesystem", "create", req->text);
+		suggest_line(out, brane, "create", req->text);
 		return true;
-	case OM_OP_FILE_REMOVE: {
-		/* Only a tree lets its entries be removed, so the line names the directory. */
-		const char *slash = strrchr(req->text, '/');
-		char dir[OM_PATH_MAX];
-
-		snprintf(dir, sizeof(dir), "%.*s/",
-			 slash && slash > req->text ? (int)(slash - req->text) : 0, req->text);
-		om_suggest_list(out, brane, "filesystem", "write", dir);
+	case OM_OP_FILE_REMOVE:
+		suggest_remove(out, brane, req->text);
 		return true;
-	}
 	case OM_OP_FILE_EXEC:
-		om_suggest_list(out, brane, "filesystem", "exec", req->text);
+		suggest_line(out, brane, "exec", req->text);
 		return true;
 	case OM_OP_MEM_EXEC:
 		snprintf(out->rule, sizeof(out->rule), "filesystem.allow-write-exec");

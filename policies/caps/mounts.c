@@ -121,6 +121,62 @@ static void lower(struct om_cap_ctx *ctx, const struct om_value *table)
 	om_value_for_each(v, om_value_get(table, "mounts")) lower_one(ctx, v);
 }
 
+/* The mount that PATH lies on or below, the innermost; NULL if it is on the image itself. */
+static const struct om_grant_mount *mount_over(const struct om_ir *ir, const char *path)
+{
+	const struct om_grant_mount *found = NULL;
+
+	/* Sorted: an inner one comes behind those around it. */
+	for (uint32_t i = 0; i < ir->count; i++)
+		if (ir->grants[i].kind == OM_GRANT_MOUNT &&
+		    om_ir_path_covers(ir->grants[i].mount.to, path))
+			found = &ir->grants[i].mount;
+	return found;
+}
+
+/* SOURCE is a place of the image. */
+static void review_source(struct om_cap_ctx *ctx, const struct om_grant *g, const char *source,
+			  bool tree)
+{
+	const char *needs = om_path_special(source);
+
+	if (needs)
+		om_diag_add(ctx->diags, OM_SEV_ERROR, OM_ERR_CAP_NOT_ENFORCEABLE, g->pos,
+			    "of these, only /dev/null, zero, full, random and urandom can be named",
+			    "'%.100s' needs %s, which is not built", source, needs);
+	if (tree && ctx->ir->image == OM_IMAGE_HOST && strcmp(source, "/") == 0)
+		om_diag_add(ctx->diags, OM_SEV_ERROR, OM_ERR_CAP_NOT_ENFORCEABLE, g->pos,
+			    "name the directories the program needs",
+			    "'/' of this host holds /proc and /sys, which need views of their own, "
+			    "which are not built");
+}
+
+/* What the view cannot show is refused here, with its line, before any layer is made. */
+static void review_view(struct om_cap_ctx *ctx)
+{
+	const struct om_ir *ir = ctx->ir;
+
+	for (uint32_t i = 0; i < ir->count; i++) {
+		const struct om_grant *g = &ir->grants[i];
+		const struct om_grant_mount *over;
+
+		if (g->kind == OM_GRANT_MOUNT && g->mount.from)
+			review_source(ctx, g, g->mount.from, true);
+		if (g->kind != OM_GRANT_FILE)
+			continue;
+		over = mount_over(ir, g->file.path);
+		if (!over) {
+			review_source(ctx, g, g->file.path, g->file.tree);
+		} else if (!over->from && strcmp(over->to, g->file.path) != 0) {
+			/* The normal form left it because it gives more than the tmpfs does. */
+			om_diag_add(ctx->diags, OM_SEV_ERROR, OM_ERR_CAP_NOT_ENFORCEABLE, g->pos,
+				    "give the tmpfs that mode, or name another place",
+				    "'%.100s' is granted more than the tmpfs at '%.60s' around it",
+				    g->file.path, over->to);
+		}
+	}
+}
+
 static void review(struct om_cap_ctx *ctx, const struct om_value *table)
 {
 	const struct om_grant *last = NULL;
@@ -137,6 +193,7 @@ static void review(struct om_cap_ctx *ctx, const struct om_value *table)
 				    g->mount.to);
 		last = g;
 	}
+	review_view(ctx);
 }
 
 const struct om_cap om_cap_mounts = {

@@ -241,13 +241,16 @@ static void lower(struct om_cap_ctx *ctx, const struct om_value *table)
 static void review(struct om_cap_ctx *ctx, const struct om_value *table)
 {
 	static const uint8_t metadata[16] = {[10] = 0xff, [11] = 0xff, 169, 254, 169, 254};
+	const struct om_value *egress = om_value_get(table, "egress");
 	char text[OM_ADDR_TEXT_MAX];
+	uint64_t pairs = 0;
 
 	for (uint32_t i = 0; i < ctx->ir->count; i++) {
 		const struct om_grant *g = &ctx->ir->grants[i];
 
 		if (g->kind != OM_GRANT_EGRESS)
 			continue;
+		pairs += g->egress.port_hi - g->egress.port_lo + 1u;
 		om_addr_format(g->egress.addr, g->egress.bits, text);
 		if (g->egress.bits < (om_addr_is_v4(g->egress.addr) ? 104 : 16))
 			om_diag_add(ctx->diags, OM_SEV_WARNING, OM_ERR_CAP_RISK, g->pos,
@@ -259,6 +262,12 @@ static void review(struct om_cap_ctx *ctx, const struct om_value *table)
 				"leave it out unless the program needs the machine's credentials",
 				"%s reaches the cloud's metadata service", text);
 	}
+	/* Each network with each port becomes an entry of a kernel map. */
+	if (egress && pairs > OM_EGRESS_MAX)
+		om_diag_add(ctx->diags, OM_SEV_ERROR, OM_ERR_IR_LIMIT, egress->key_pos,
+			    "narrow the port ranges",
+			    "'egress' names %llu pairs of network and port, at most %u",
+			    (unsigned long long)pairs, OM_EGRESS_MAX);
 }
 
 static bool suggest(const char *brane, const struct om_request *req, struct om_verdict *out)

@@ -187,7 +187,14 @@ static void test_suggestions(void **state)
 	suggest("file.absent /etc/x", "filesystem.read",
 		"[brane.api.filesystem] read = [\"/etc/x\"]");
 	suggest("file.remove /a/b", "filesystem.write", "[brane.api.filesystem] write = [\"/a/\"]");
-	suggest("file.remove /a", "filesystem.write", "[brane.api.filesystem] write = [\"/\"]");
+	/* "/" in a manifest is the whole tree: never an answer to a question about one object. */
+	suggest("file.read /", "filesystem.read", "");
+	suggest("file.remove /a", "filesystem.write", "");
+	suggest("file.read /proc/1/status", "filesystem.read", "");
+	suggest("file.read /dev/sda", "filesystem.read", "");
+	suggest("file.read /dev/null", "filesystem.read",
+		"[brane.api.filesystem] read = [\"/dev/null\"]");
+	suggest("file.read /a*b", "filesystem.read", "");
 	suggest("file.exec /bin/\"q\\", "filesystem.exec",
 		"[brane.api.filesystem] exec = [\"/bin/\\\"q\\\\\"]");
 	suggest("net.connect [::ffff:10.0.0.1]:80", "network.egress",
@@ -212,7 +219,7 @@ static void test_suggestions(void **state)
 static void test_unknown_is_denied(void **state)
 {
 	static const char text[] =
-		"[brane.v]\nimage = \"host:\"\n[brane.v.filesystem]\nread = [\"/\"]\n";
+		"[brane.v]\nimage = \"dir:/srv\"\n[brane.v.filesystem]\nread = [\"/\"]\n";
 	struct om_policy *p = NULL;
 	struct om_request req;
 	struct om_verdict v;

@@ -53,6 +53,7 @@ static bool same_id(const char *a, const char *b)
 
 #define B "[brane.x]\nimage = \"host:\"\n"
 #define F B "[brane.x.filesystem]\n"
+#define R "[brane.x]\nimage = \"dir:/srv\"\n[brane.x.filesystem]\n"
 #define N B "[brane.x.network]\n"
 
 static void test_same_grants(void **state)
@@ -74,7 +75,7 @@ static void test_same_grants(void **state)
 		 F "create = [\"/a/xyz\", \"/a/x*z\", \"/a/xa*bz\"]\n"},
 		{F "exec = [\"/a\"]\n", F "exec = [{ path = \"/a\" }]\nread = [\"/a\"]\n"},
 		{F "read = [\"/a/\", \"/a-b\"]\n", F "read = [\"/a-b\", \"/a/c\", \"/a/\"]\n"},
-		{F "read = [\"/\"]\n", F "read = [\"/\", \"/a\", \"/b/\"]\n"},
+		{R "read = [\"/\"]\n", R "read = [\"/\", \"/a\", \"/b/\"]\n"},
 		{F "mounts = [{ tmpfs = \"/t\", size = \"1MiB\" }]\n",
 		 F "mounts = [{ size = \"1024KiB\", mode = \"rw\", exec = false, tmpfs = \"/t/\" "
 		   "}]\n"},
