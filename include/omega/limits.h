@@ -25,6 +25,7 @@
 #define OM_ENV_MAX	    256u
 #define OM_BUNDLE_MAX	    (8u * 1024u * 1024u)
 #define OM_PATTERNS_MAX	    16u /* create patterns on one directory: bounded loop in BPF */
+#define OM_PATTERNS_WRITTEN_MAX 512u /* before covered ones are dropped: that takes their square */
 #define OM_PATTERN_PART_MAX 64u /* bytes of a pattern's prefix and of its suffix */
 
 /* Kernel side. */

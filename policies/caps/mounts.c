@@ -122,14 +122,14 @@ static void lower(struct om_cap_ctx *ctx, const struct om_value *table)
 }
 
 /* The mount that PATH lies on or below, the innermost; NULL if it is on the image itself. */
-static const struct om_grant_mount *mount_over(const struct om_ir *ir, const char *path)
+static const struct om_grant_mount *mount_over(const struct om_ir *ir, uint32_t first,
+					       const char *path)
 {
 	const struct om_grant_mount *found = NULL;
 
-	/* Sorted: an inner one comes behind those around it. */
-	for (uint32_t i = 0; i < ir->count; i++)
-		if (ir->grants[i].kind == OM_GRANT_MOUNT &&
-		    om_ir_path_covers(ir->grants[i].mount.to, path))
+	/* Sorted by kind, then by place: an inner one comes behind those around it. */
+	for (uint32_t i = first; i < ir->count && ir->grants[i].kind == OM_GRANT_MOUNT; i++)
+		if (om_ir_path_covers(ir->grants[i].mount.to, path))
 			found = &ir->grants[i].mount;
 	return found;
 }
@@ -155,7 +155,10 @@ static void review_source(struct om_cap_ctx *ctx, const struct om_grant *g, cons
 static void review_view(struct om_cap_ctx *ctx)
 {
 	const struct om_ir *ir = ctx->ir;
+	uint32_t first = 0;
 
+	while (first < ir->count && ir->grants[first].kind == OM_GRANT_FILE)
+		first++;
 	for (uint32_t i = 0; i < ir->count; i++) {
 		const struct om_grant *g = &ir->grants[i];
 		const struct om_grant_mount *over;
@@ -164,7 +167,7 @@ static void review_view(struct om_cap_ctx *ctx)
 			review_source(ctx, g, g->mount.from, true);
 		if (g->kind != OM_GRANT_FILE)
 			continue;
-		over = mount_over(ir, g->file.path);
+		over = mount_over(ir, first, g->file.path);
 		if (!over) {
 			review_source(ctx, g, g->file.path, g->file.tree);
 		} else if (!over->from && strcmp(over->to, g->file.path) != 0) {

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <omega/limits.h>
 #include <policies/ir/ir.h>
 
 struct open_tree {
@@ -88,6 +89,10 @@ int om_ir_normal_files(struct om_grant *g, uint32_t *count, struct om_err *err)
 		for (n = 1; g[i].file.prefix && i + n < *count && g[i + n].file.prefix; n++)
 			if (strcmp(g[i].file.path, g[i + n].file.path) != 0)
 				break;
+		if (n > OM_PATTERNS_WRITTEN_MAX)
+			return om_err_set(err, OM_ERR_IR_LIMIT, -E2BIG,
+					  "more than %u patterns in '%.200s'",
+					  OM_PATTERNS_WRITTEN_MAX, g[i].file.path);
 		if (n > 1)
 			left = reduce_patterns(g + i, n);
 		memmove(g + kept, g + i, left * sizeof(*g));
