@@ -23,7 +23,12 @@ static uint64_t suppressed;
 
 void om_slog_role(const char *name)
 {
+	time_t epoch = 0;
+	struct tm tm;
+
 	speaker = name;
+	/* The C library reads its time zone file on first use; later there is no file to be had. */
+	gmtime_r(&epoch, &tm);
 }
 
 struct line {

@@ -51,6 +51,7 @@ static const int more[] = {
 	SCMP_SYS(fchmod),
 	SCMP_SYS(copy_file_range),
 	SCMP_SYS(clock_nanosleep),
+	SCMP_SYS(setsockopt),
 	SCMP_SYS(nanosleep),
 	-1,
 };
