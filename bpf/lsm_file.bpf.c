@@ -76,3 +76,195 @@ int BPF_PROG(om_path_truncate, const struct path *path)
 	OM_HOOK(&c, "path_truncate");
 	OM_RETURN(om_deny_path(&c, path->dentry, path->mnt), OM_EACCES);
 }
+
+/*
+ * --- metadata: who may write a file may set its mode, owner, times and attributes ---
+ */
+
+static __always_inline int om_check_path(struct om_ctx *c, const struct path *path, __u32 need)
+{
+	c->need = om_file_missing(c, path->dentry, need);
+	if (!c->need)
+		return 0;
+	return om_deny_path(c, path->dentry, path->mnt);
+}
+
+SEC("lsm/path_chmod")
+int BPF_PROG(om_path_chmod, const struct path *path)
+{
+	struct om_ctx c;
+
+	if (!om_scope(&c))
+		return 0;
+	OM_HOOK(&c, "path_chmod");
+	OM_RETURN(om_check_path(&c, path, OM_MAY_WRITE), OM_EACCES);
+}
+
+SEC("lsm/path_chown")
+int BPF_PROG(om_path_chown, const struct path *path)
+{
+	struct om_ctx c;
+
+	if (!om_scope(&c))
+		return 0;
+	OM_HOOK(&c, "path_chown");
+	OM_RETURN(om_check_path(&c, path, OM_MAY_WRITE), OM_EACCES);
+}
+
+/* Watching a file tells when others use it. */
+SEC("lsm/path_notify")
+int BPF_PROG(om_path_notify, const struct path *path)
+{
+	struct om_ctx c;
+
+	if (!om_scope(&c))
+		return 0;
+	OM_HOOK(&c, "path_notify");
+	OM_RETURN(om_check_path(&c, path, OM_MAY_READ), OM_EACCES);
+}
+
+/*
+ * An overlay sets attributes of its upper files with the mounter's credentials; the task was asked
+ * about the overlay's own file already. No task can borrow credentials otherwise: io_uring, whose
+ * personalities could, is not to be had in a brane (inode_init_security_anon).
+ */
+static __always_inline int om_borrowed_cred(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	return task->cred != task->real_cred;
+}
+
+static __always_inline int om_check_inode(struct om_ctx *c, struct dentry *d, __u32 need)
+{
+	if (om_borrowed_cred() && !(c->flags & OM_SLOT_DENY_ALL))
+		return 0;
+	c->need = om_file_missing(c, d, need);
+	if (!c->need)
+		return 0;
+	return om_deny_path(c, d, 0);
+}
+
+#define OM_ATTR_PATH_HOOKS 0x0f /* mode, uid, gid, size: a path hook has recorded these */
+
+static __always_inline int om_setattr(struct dentry *d, struct iattr *attr)
+{
+	struct om_ctx c;
+
+	if (!om_scope(&c))
+		return 0;
+	if (!om_verdict(&c) && (attr->ia_valid & OM_ATTR_PATH_HOOKS))
+		return 0;
+	OM_HOOK(&c, "inode_setattr");
+	OM_RETURN(om_check_inode(&c, d, OM_MAY_WRITE), OM_EACCES);
+}
+
+/* Two flavours: kernels before 6.8 or so pass no mount's id map. */
+SEC("lsm/inode_setattr")
+int BPF_PROG(om_inode_setattr2, struct dentry *d, struct iattr *attr)
+{
+	return om_setattr(d, attr);
+}
+
+SEC("lsm/inode_setattr")
+int BPF_PROG(om_inode_setattr3, void *idmap, struct dentry *d, struct iattr *attr)
+{
+	return om_setattr(d, attr);
+}
+
+SEC("lsm/inode_setxattr")
+int BPF_PROG(om_inode_setxattr, void *idmap, struct dentry *d, const char *name)
+{
+	__u64 prefix = 0;
+	__u32 need = OM_MAY_WRITE;
+	struct om_ctx c;
+
+	if (!om_scope(&c))
+		return 0;
+	OM_HOOK(&c, "inode_setxattr");
+	/*
+	 * Before 6.9 a registered BPF-LSM makes the kernel skip its own capability check for security.*
+	 * attributes. No grant means those: they are denied whatever the rights on the file.
+	 */
+	bpf_probe_read_kernel_str(&prefix, sizeof(prefix), name);
+	if (prefix == OM_WORD("securit") && !om_borrowed_cred()) {
+		c.need = need;
+		OM_RETURN(om_deny_path(&c, d, 0), OM_EACCES);
+	}
+	OM_RETURN(om_check_inode(&c, d, need), OM_EACCES);
+}
+
+SEC("lsm/inode_removexattr")
+int BPF_PROG(om_inode_removexattr, void *idmap, struct dentry *d)
+{
+	struct om_ctx c;
+
+	if (!om_scope(&c))
+		return 0;
+	OM_HOOK(&c, "inode_removexattr");
+	OM_RETURN(om_check_inode(&c, d, OM_MAY_WRITE), OM_EACCES);
+}
+
+/* 6.2 and later: POSIX ACLs left inode_setxattr. */
+SEC("lsm/inode_set_acl")
+int BPF_PROG(om_inode_set_acl, void *idmap, struct dentry *d)
+{
+	struct om_ctx c;
+
+	if (!om_scope(&c))
+		return 0;
+	OM_HOOK(&c, "inode_set_acl");
+	OM_RETURN(om_check_inode(&c, d, OM_MAY_WRITE), OM_EACCES);
+}
+
+SEC("lsm/inode_remove_acl")
+int BPF_PROG(om_inode_remove_acl, void *idmap, struct dentry *d)
+{
+	struct om_ctx c;
+
+	if (!om_scope(&c))
+		return 0;
+	OM_HOOK(&c, "inode_remove_acl");
+	OM_RETURN(om_check_inode(&c, d, OM_MAY_WRITE), OM_EACCES);
+}
+
+/*
+ * --- ioctl: what changes a file without being a write, and what types into a terminal ---
+ */
+
+/* Type and number of _IOW('f', 2, long) and friends; size and direction differ by ABI. */
+#define OM_IOC(cmd)	  ((cmd)&0xffff)
+#define OM_IOC_SETFLAGS	  0x6602 /* FS_IOC_SETFLAGS and its 32-bit twin */
+#define OM_IOC_SETVERSION 0x7602
+#define OM_IOC_SETXATTR	  0x5820 /* FS_IOC_FSSETXATTR: _IOW('X', 32) */
+#define OM_TIOCSTI	  0x5412
+#define OM_TIOCLINUX	  0x541c
+
+static __always_inline int om_ioctl(struct file *file, unsigned int cmd)
+{
+	__u32 ioc = OM_IOC(cmd);
+	struct om_ctx c;
+
+	if (cmd != OM_TIOCSTI && cmd != OM_TIOCLINUX && ioc != OM_IOC_SETFLAGS &&
+	    ioc != OM_IOC_SETVERSION && ioc != OM_IOC_SETXATTR)
+		return 0;
+	if (!om_scope(&c))
+		return 0;
+	OM_HOOK(&c, "file_ioctl");
+	if (cmd == OM_TIOCSTI || cmd == OM_TIOCLINUX)
+		OM_RETURN(om_deny_plain(&c, OM_OP_SYSTEM), OM_EPERM);
+	OM_RETURN(om_check_file(&c, file, OM_MAY_WRITE), OM_EACCES);
+}
+
+SEC("lsm/file_ioctl")
+int BPF_PROG(om_file_ioctl, struct file *file, unsigned int cmd)
+{
+	return om_ioctl(file, cmd);
+}
+
+/* 6.8 and later: 32-bit callers have a hook of their own. */
+SEC("lsm/file_ioctl_compat")
+int BPF_PROG(om_file_ioctl_compat, struct file *file, unsigned int cmd)
+{
+	return om_ioctl(file, cmd);
+}

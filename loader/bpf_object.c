@@ -55,16 +55,44 @@ static void forget_said(void)
 	om_bpf_verifier[0] = '\0';
 }
 
-bool om_btf_has_func(const char *name)
+/* How many arguments kernel function NAME has; -1: there is no such function. */
+static int om_btf_args(const char *name)
 {
 	/* Parsed once a process: five megabytes, 10 ms. Never freed: the kernel's BTF does not change. */
 	static struct btf *btf;
+	const struct btf_type *t;
+	int id;
 
 	if (!btf) {
 		libbpf_set_print(om_bpf_print);
 		btf = btf__load_vmlinux_btf();
 	}
-	return btf && btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
+	id = btf ? btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) : -1;
+	if (id <= 0)
+		return -1;
+	t = btf__type_by_id(btf, btf__type_by_id(btf, (uint32_t)id)->type);
+	return t ? btf_vlen(t) : -1;
+}
+
+bool om_prog_fits(const struct om_prog *row)
+{
+	int args;
+
+	if (!row->target)
+		return true;
+	args = om_btf_args(row->target);
+	return args >= 0 && (!row->args || (uint32_t)args == row->args);
+}
+
+bool om_prog_drifted(const struct om_prog *row)
+{
+	if (!row->target || om_btf_args(row->target) < 0)
+		return false;
+	for (size_t i = 0; i < om_progs_count; i++)
+		if (om_progs[i].target && !strcmp(om_progs[i].target, row->target) &&
+		    om_prog_fits(&om_progs[i]))
+			return false;
+	return true;
 }
 
 void om_object_close(struct bpf_object **obj)
@@ -87,10 +115,12 @@ static int choose_programs(struct bpf_object *obj, const char *only, struct om_e
 					  bpf_program__name(prog));
 		if (only && strcmp(only, row->name)) {
 			bpf_program__set_autoload(prog, false);
-		} else if (row->target && !om_btf_has_func(row->target)) {
-			if (row->flags & OM_PROG_REQUIRED)
+		} else if (!om_prog_fits(row)) {
+			if ((row->flags & OM_PROG_REQUIRED) || om_prog_drifted(row))
 				return om_err_set(err, OM_ERR_BPF_HOOK, -ENOENT,
-						  "this kernel has no hook %s", row->hook);
+						  "this kernel's hook %s is %s", row->hook,
+						  om_prog_drifted(row) ? "of an unknown form"
+								       : "missing");
 			bpf_program__set_autoload(prog, false);
 		}
 	}

@@ -204,10 +204,11 @@ static int set_state(const char *dir, uint32_t layers, uint32_t links, struct om
 static int make_layer(const struct om_bpf_opts *opts, const char *dir, uint32_t layer,
 		      uint32_t *links, struct om_err *err)
 {
-	struct bpf_object *objs[8] = {NULL};
+	struct bpf_object *objs[OM_OBJECTS_DEFS_MAX] = {NULL};
 	int ret = 0;
 
-	_Static_assert(OM_ARRAY_LEN(objs) >= 8, "objects");
+	if (om_objects_count > OM_ARRAY_LEN(objs))
+		return om_err_set(err, OM_ERR_INTERNAL, -E2BIG, "objects");
 	/* All are loaded before the first is attached: a refusal then has touched nothing. */
 	for (size_t i = 0; i < om_objects_count && !ret; i++)
 		if (om_objects_defs[i].layer == layer)

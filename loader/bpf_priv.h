@@ -16,7 +16,7 @@
 
 /* The directory below opts.bpffs; its name carries the ABI, so two versions never share a map. */
 #define OM_PIN_DIR     "v1"
-#define OM_PIN_DIR_NEW "v1-new"  /* bpffs refuses a dot in names */
+#define OM_PIN_DIR_NEW "v1-new" /* bpffs refuses a dot in names */
 OM_STATIC_ASSERT(OM_ABI_VERSION == 1);
 
 /* Maps, in one order everywhere. The kernel layer's come last: a network-only host has none. */
@@ -63,6 +63,7 @@ struct om_prog {
 	const char *target; /* kernel function whose BTF must exist; NULL: none */
 	uint32_t layer;	    /* OM_LAYER_* */
 	uint32_t flags;	    /* OM_PROG_* */
+	uint32_t args;	    /* arguments of the target that this flavour is for; 0: any */
 };
 extern const struct om_prog om_progs[];
 extern const size_t om_progs_count;
@@ -73,6 +74,7 @@ struct om_bpf_object_def {
 	uint32_t layer;
 	const void *(*bytes)(size_t *len);
 };
+#define OM_OBJECTS_DEFS_MAX 16
 extern const struct om_bpf_object_def om_objects_defs[];
 extern const size_t om_objects_count;
 
@@ -83,8 +85,10 @@ struct om_bpf {
 	uint32_t layers;
 };
 
-/* 1: the kernel's BTF has function NAME. */
-bool om_btf_has_func(const char *name);
+/* 1: this kernel has ROW's target, with the arguments that ROW is written for. */
+bool om_prog_fits(const struct om_prog *row);
+/* 1: ROW's hook is there, but no row of the table is written for its arguments. */
+bool om_prog_drifted(const struct om_prog *row);
 
 /*
  * Opens and loads one object. Maps are taken from PIN_DIR, or made and pinned there; NULL: private

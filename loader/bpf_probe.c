@@ -35,9 +35,11 @@ static void fill_row(struct om_bpf_hook *hook, const struct om_prog *row, int wh
 	snprintf(hook->name, sizeof(hook->name), "%s", row->hook);
 	hook->layer = row->layer;
 	hook->required = (row->flags & OM_PROG_REQUIRED) != 0;
-	if (row->target && !om_btf_has_func(row->target)) {
+	if (!om_prog_fits(row)) {
 		hook->ret = -ENOENT;
-		snprintf(hook->why, sizeof(hook->why), "this kernel has no such hook");
+		hook->required |= om_prog_drifted(row);
+		snprintf(hook->why, sizeof(hook->why), "this kernel's hook is %s",
+			 om_prog_drifted(row) ? "of an unknown form" : "missing");
 		return;
 	}
 	/* An object that loads as a whole needs no further proof; otherwise find the culprit. */

@@ -11,8 +11,12 @@
 #include "cg_skb.skel.h"
 #include "cg_sock.skel.h"
 #include "key.skel.h"
+#include "lsm_dir.skel.h"
 #include "lsm_exec.skel.h"
 #include "lsm_file.skel.h"
+#include "lsm_guard.skel.h"
+#include "lsm_net.skel.h"
+#include "view.skel.h"
 
 const char *const om_map_names[OM_MAP_COUNT] = {
 	[OM_MAP_CONFIG] = "om_config",	   [OM_MAP_BRANES] = "om_branes",
@@ -24,38 +28,109 @@ const char *const om_map_names[OM_MAP_COUNT] = {
 	[OM_MAP_PATTERNS] = "om_patterns",
 };
 
-#define OM_LSM(name, object, hook, required)                                                   \
-	{                                                                                      \
-		name, object, hook, "bpf_lsm_" hook, OM_LAYER_KERNEL, OM_PROG_LSM | (required) \
-	}
-#define OM_CG(name, object, hook)                                                             \
-	{                                                                                     \
-		name, object, hook, NULL, OM_LAYER_NETWORK, OM_PROG_CGROUP | OM_PROG_REQUIRED \
-	}
 #define OM_REQ OM_PROG_REQUIRED
+#define OM_LSM(object, prog, hook, required, args)                        \
+	{                                                                 \
+#prog, #object, #hook, "bpf_lsm_" #hook, OM_LAYER_KERNEL, \
+			OM_PROG_LSM | (required), (args)                  \
+	}
+#define OM_CG(object, prog, hook)                                                        \
+	{                                                                                \
+#prog, #object, hook, NULL, OM_LAYER_NETWORK, OM_PROG_CGROUP | OM_REQ, 0 \
+	}
+#define OM_FEXIT(object, prog, func)                                                     \
+	{                                                                                \
+#prog, #object, "fexit/" #func, #func, OM_LAYER_KERNEL, OM_PROG_FEXIT, 0 \
+	}
 
 /*
- * Optional are only hooks that a supported kernel lacks, and for each of them the one that stands in:
- * file_truncate (6.2+; before, path_truncate sees ftruncate and O_TRUNC too).
+ * Optional are only hooks that a supported kernel lacks, each with what stands in: file_truncate
+ * (6.2+; before, path_truncate sees ftruncate too), the two forms of inode_setattr (one must fit),
+ * ACL hooks (6.2+; before, xattr hooks), file_ioctl_compat (6.8+), uring_cmd and uring_allowed
+ * (inode_init_security_anon denies every ring), and the view's programs, which decide nothing.
  */
 const struct om_prog om_progs[] = {
-	OM_LSM("om_file_open", "lsm_file", "file_open", OM_REQ),
-	OM_LSM("om_file_truncate", "lsm_file", "file_truncate", 0),
-	OM_LSM("om_path_truncate", "lsm_file", "path_truncate", OM_REQ),
-	OM_LSM("om_bprm_check", "lsm_exec", "bprm_check_security", OM_REQ),
-	OM_LSM("om_mmap_file", "lsm_exec", "mmap_file", OM_REQ),
-	OM_LSM("om_file_mprotect", "lsm_exec", "file_mprotect", OM_REQ),
-	OM_CG("om_connect4", "cg_sock", "cgroup/connect4"),
-	OM_CG("om_connect6", "cg_sock", "cgroup/connect6"),
-	OM_CG("om_sendmsg4", "cg_sock", "cgroup/sendmsg4"),
-	OM_CG("om_sendmsg6", "cg_sock", "cgroup/sendmsg6"),
-	OM_CG("om_bind4", "cg_sock", "cgroup/bind4"),
-	OM_CG("om_bind6", "cg_sock", "cgroup/bind6"),
-	OM_CG("om_sock_create", "cg_sock", "cgroup/sock_create"),
-	OM_CG("om_device", "cg_sock", "cgroup/dev"),
-	OM_CG("om_egress_skb", "cg_skb", "cgroup_skb/egress"),
-	OM_CG("om_ingress_skb", "cg_skb", "cgroup_skb/ingress"),
-	{"om_object_key", "key", "syscall", NULL, OM_LAYER_KERNEL, OM_PROG_RUN | OM_PROG_REQUIRED},
+	OM_LSM(lsm_guard, om_task_alloc, task_alloc, OM_REQ, 0),
+	OM_LSM(lsm_file, om_file_open, file_open, OM_REQ, 0),
+	OM_LSM(lsm_file, om_file_truncate, file_truncate, 0, 0),
+	OM_LSM(lsm_file, om_path_truncate, path_truncate, OM_REQ, 0),
+	OM_LSM(lsm_file, om_path_chmod, path_chmod, OM_REQ, 0),
+	OM_LSM(lsm_file, om_path_chown, path_chown, OM_REQ, 0),
+	OM_LSM(lsm_file, om_path_notify, path_notify, OM_REQ, 0),
+	OM_LSM(lsm_file, om_inode_setattr2, inode_setattr, 0, 2),
+	OM_LSM(lsm_file, om_inode_setattr3, inode_setattr, 0, 3),
+	OM_LSM(lsm_file, om_inode_setxattr, inode_setxattr, OM_REQ, 0),
+	OM_LSM(lsm_file, om_inode_removexattr, inode_removexattr, OM_REQ, 0),
+	OM_LSM(lsm_file, om_inode_set_acl, inode_set_acl, 0, 0),
+	OM_LSM(lsm_file, om_inode_remove_acl, inode_remove_acl, 0, 0),
+	OM_LSM(lsm_file, om_file_ioctl, file_ioctl, OM_REQ, 0),
+	OM_LSM(lsm_file, om_file_ioctl_compat, file_ioctl_compat, 0, 0),
+	OM_LSM(lsm_dir, om_path_mknod, path_mknod, OM_REQ, 0),
+	OM_LSM(lsm_dir, om_path_mkdir, path_mkdir, OM_REQ, 0),
+	OM_LSM(lsm_dir, om_path_symlink, path_symlink, OM_REQ, 0),
+	OM_LSM(lsm_dir, om_path_unlink, path_unlink, OM_REQ, 0),
+	OM_LSM(lsm_dir, om_path_rmdir, path_rmdir, OM_REQ, 0),
+	OM_LSM(lsm_dir, om_path_link, path_link, OM_REQ, 0),
+	OM_LSM(lsm_dir, om_path_rename, path_rename, OM_REQ, 0),
+	OM_LSM(lsm_dir, om_sb_mount, sb_mount, OM_REQ, 0),
+	OM_LSM(lsm_dir, om_move_mount, move_mount, OM_REQ, 0),
+	OM_LSM(lsm_dir, om_sb_pivotroot, sb_pivotroot, OM_REQ, 0),
+	OM_LSM(lsm_dir, om_path_chroot, path_chroot, OM_REQ, 0),
+	OM_LSM(lsm_dir, om_sb_umount, sb_umount, OM_REQ, 0),
+	OM_LSM(lsm_dir, om_sb_remount, sb_remount, OM_REQ, 0),
+	OM_LSM(lsm_exec, om_bprm_check, bprm_check_security, OM_REQ, 0),
+	OM_LSM(lsm_exec, om_mmap_file, mmap_file, OM_REQ, 0),
+	OM_LSM(lsm_exec, om_file_mprotect, file_mprotect, OM_REQ, 0),
+	OM_LSM(lsm_net, om_socket_create, socket_create, OM_REQ, 0),
+	OM_LSM(lsm_net, om_socket_post_create, socket_post_create, OM_REQ, 0),
+	OM_LSM(lsm_net, om_socket_connect, socket_connect, OM_REQ, 0),
+	OM_LSM(lsm_net, om_socket_sendmsg, socket_sendmsg, OM_REQ, 0),
+	OM_LSM(lsm_net, om_socket_bind, socket_bind, OM_REQ, 0),
+	OM_LSM(lsm_net, om_socket_listen, socket_listen, OM_REQ, 0),
+	OM_LSM(lsm_net, om_socket_accept, socket_accept, OM_REQ, 0),
+	OM_LSM(lsm_net, om_socket_setsockopt, socket_setsockopt, OM_REQ, 0),
+	OM_LSM(lsm_net, om_unix_stream_connect, unix_stream_connect, OM_REQ, 0),
+	OM_LSM(lsm_net, om_unix_may_send, unix_may_send, OM_REQ, 0),
+	OM_LSM(lsm_net, om_file_receive, file_receive, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_ptrace_access, ptrace_access_check, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_ptrace_traceme, ptrace_traceme, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_task_kill, task_kill, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_task_setnice, task_setnice, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_task_setscheduler, task_setscheduler, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_task_setioprio, task_setioprio, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_task_setrlimit, task_setrlimit, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_task_movememory, task_movememory, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_bpf, bpf, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_perf_event_open, perf_event_open, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_kernel_read_file, kernel_read_file, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_kernel_load_data, kernel_load_data, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_kernel_module_request, kernel_module_request, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_userns_create, userns_create, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_key_alloc, key_alloc, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_key_permission, key_permission, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_syslog, syslog, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_settime, settime, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_quotactl, quotactl, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_tun_dev_create, tun_dev_create, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_uring_override_creds, uring_override_creds, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_uring_sqpoll, uring_sqpoll, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_uring_cmd, uring_cmd, 0, 0),
+	OM_LSM(lsm_guard, om_uring_allowed, uring_allowed, 0, 0),
+	OM_LSM(lsm_guard, om_shm_shmat, shm_shmat, OM_REQ, 0),
+	OM_LSM(lsm_guard, om_anon_inode, inode_init_security_anon, OM_REQ, 0),
+	OM_FEXIT(view, om_view_open, do_filp_open),
+	OM_FEXIT(view, om_view_lookup, filename_lookup),
+	OM_CG(cg_sock, om_connect4, "cgroup/connect4"),
+	OM_CG(cg_sock, om_connect6, "cgroup/connect6"),
+	OM_CG(cg_sock, om_sendmsg4, "cgroup/sendmsg4"),
+	OM_CG(cg_sock, om_sendmsg6, "cgroup/sendmsg6"),
+	OM_CG(cg_sock, om_bind4, "cgroup/bind4"),
+	OM_CG(cg_sock, om_bind6, "cgroup/bind6"),
+	OM_CG(cg_sock, om_sock_create, "cgroup/sock_create"),
+	OM_CG(cg_sock, om_device, "cgroup/dev"),
+	OM_CG(cg_skb, om_egress_skb, "cgroup_skb/egress"),
+	OM_CG(cg_skb, om_ingress_skb, "cgroup_skb/ingress"),
+	{"om_object_key", "key", "syscall", NULL, OM_LAYER_KERNEL, OM_PROG_RUN | OM_REQ, 0},
 };
 const size_t om_progs_count = OM_ARRAY_LEN(om_progs);
 
@@ -67,12 +142,19 @@ const struct om_prog *om_prog_find(const char *name)
 	return NULL;
 }
 
-/* The network objects come first: they make the maps that every host has. */
+/*
+ * The network objects come first: they make the maps that every host has. The guard is the first of
+ * the kernel layer, so that labels are inherited before anything else asks for them.
+ */
 const struct om_bpf_object_def om_objects_defs[] = {
 	{"cg_sock", OM_LAYER_NETWORK, cg_sock_bpf__elf_bytes},
 	{"cg_skb", OM_LAYER_NETWORK, cg_skb_bpf__elf_bytes},
+	{"lsm_guard", OM_LAYER_KERNEL, lsm_guard_bpf__elf_bytes},
 	{"lsm_file", OM_LAYER_KERNEL, lsm_file_bpf__elf_bytes},
+	{"lsm_dir", OM_LAYER_KERNEL, lsm_dir_bpf__elf_bytes},
 	{"lsm_exec", OM_LAYER_KERNEL, lsm_exec_bpf__elf_bytes},
+	{"lsm_net", OM_LAYER_KERNEL, lsm_net_bpf__elf_bytes},
+	{"view", OM_LAYER_KERNEL, view_bpf__elf_bytes},
 	{"key", OM_LAYER_KERNEL, key_bpf__elf_bytes},
 };
 const size_t om_objects_count = OM_ARRAY_LEN(om_objects_defs);

@@ -36,6 +36,16 @@ struct om_ctx {
 		__builtin_memcpy((c)->hook, om_name, sizeof(om_name)); \
 	} while (0)
 
+/* Seven characters and a NUL as one word, to compare names without a loop. */
+#define OM_WORD(text)                                                  \
+	({                                                             \
+		_Static_assert(sizeof(text) == 8, "seven characters"); \
+		static const char om_text[8] = text;                   \
+		__u64 om_w;                                            \
+		__builtin_memcpy(&om_w, om_text, sizeof(om_w));        \
+		om_w;                                                  \
+	})
+
 /*
  * Ends a program. The barrier keeps the compiler from folding "0 or -1" into arithmetic, whose result
  * 6.12 and later refuse because the verifier cannot bound it.
@@ -198,6 +208,15 @@ __noinline int om_emit(struct om_ctx *c, struct om_body *body, __u32 kind)
 	__sync_fetch_and_add(&st->events, 1);
 	bpf_ringbuf_submit(e, 0);
 	return om_verdict(c);
+}
+
+/* Records a denial that has no object to name. */
+static __always_inline int om_deny_plain(struct om_ctx *c, __u16 op)
+{
+	struct om_body none = {};
+
+	c->op = op;
+	return om_emit(c, &none, OM_BODY_NONE);
 }
 
 #endif

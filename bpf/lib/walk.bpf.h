@@ -107,11 +107,16 @@ static __noinline __u32 om_missing_far(struct om_object_key *key, struct dentry 
 	return far.need;
 }
 
+/* Which rights of the object's own entry count. */
+#define OM_OWN_NONE 0 /* what the name would give to whatever stands there */
+#define OM_OWN_TREE 1 /* what stays with a directory's content when it is moved */
+#define OM_OWN_ALL  2
+
 /*
  * NEED minus what POLICY grants on D, which may be a name that does not exist yet. CREATE and REMOVE
  * are asked of the directory that holds the name, so the directory's own entry gives them as well.
  */
-static __noinline __u32 om_missing(__u32 policy, struct dentry *d, __u32 need)
+static __noinline __u32 om_missing(__u32 policy, struct dentry *d, __u32 need, int own)
 {
 	struct om_object_key key = {};
 	struct inode *inode = d->d_inode;
@@ -119,13 +124,14 @@ static __noinline __u32 om_missing(__u32 policy, struct dentry *d, __u32 need)
 
 	key.policy = policy;
 	key.dev = d->d_sb->s_dev;
-	if (inode) {
+	if (inode && own != OM_OWN_NONE) {
 		key.ino = inode->i_ino;
 		key.gen = inode->i_generation;
 		val = bpf_map_lookup_elem(&om_objects, &key);
 		/* CREATE on an object means "in it", not "this name". */
 		if (val)
-			need &= ~((val->self | val->tree) & ~OM_MAY_CREATE);
+			need &= ~(((own == OM_OWN_ALL ? val->self : 0) | val->tree) &
+				  ~OM_MAY_CREATE);
 	}
 	for (int i = 0; i < OM_WALK_NEAR; i++) {
 		struct dentry *parent = d->d_parent;
@@ -154,7 +160,7 @@ static __always_inline __u32 om_file_missing(const struct om_ctx *c, struct dent
 {
 	if (c->flags & OM_SLOT_DENY_ALL)
 		return need;
-	return om_missing(c->policy, d, need);
+	return om_missing(c->policy, d, need, OM_OWN_ALL);
 }
 
 #endif

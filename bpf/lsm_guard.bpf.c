@@ -1,0 +1,172 @@
+/*
+ * Questions answered here: may this brane touch that process, or the kernel itself? And the label's
+ * inheritance: a child is in its parent's brane before it runs.
+ *
+ * The inputs are the kernel's task structs and the label of each; pids and namespaces are not looked
+ * at. Kernel surfaces (bpf, perf, modules, keys, clock, log, quotas, user namespaces) are denied whole:
+ * no grant can name them. Signals that the kernel sends pass no hook.
+ */
+#define OM_KERNEL_LAYER 1
+#include "bpf/lib/core.bpf.h"
+#include "bpf/lib/scope.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/*
+ * At fork and clone, io_uring workers included. The parent's brane is found by label or by cgroup, so
+ * that a child that leaves the cgroup later carries the label from birth.
+ */
+SEC("lsm/task_alloc")
+int BPF_PROG(om_task_alloc, struct task_struct *task)
+{
+	struct om_label fresh = {};
+	struct om_ctx c;
+
+	/* A brane that BPF-LSM does not decide for is labelled too: its layers may change. */
+	__builtin_memset(&c, 0, sizeof(c));
+	if (!om_scope(&c) && !c.brane)
+		return 0;
+	fresh.brane = c.brane;
+	if (bpf_task_storage_get(&om_tasks, task, &fresh, BPF_LOCAL_STORAGE_GET_F_CREATE))
+		return 0;
+	/* A child without a label could shed its brane by leaving the cgroup: there is no child. */
+	OM_HOOK(&c, "task_alloc");
+	c.flags |= OM_SLOT_DENY_ALL;
+	om_deny_plain(&c, OM_OP_SCOPE);
+	OM_RETURN(1, OM_EPERM);
+}
+
+static __always_inline int om_deny_task(struct om_ctx *c, struct task_struct *task, __u16 op,
+					__u32 arg)
+{
+	struct om_body body = {};
+
+	if (!(c->flags & OM_SLOT_DENY_ALL) && om_same_brane(c, task))
+		return 0;
+	body.task.pid = (__u32)task->tgid;
+	body.task.arg = arg;
+	bpf_probe_read_kernel(body.task.comm, sizeof(body.task.comm), task->comm);
+	c->op = op;
+	return om_emit(c, &body, OM_BODY_TASK);
+}
+
+/* Also /proc/PID/{fd,mem,environ,maps}, pidfd_getfd, process_vm_readv, kcmp. */
+SEC("lsm/ptrace_access_check")
+int BPF_PROG(om_ptrace_access, struct task_struct *child, unsigned int mode)
+{
+	struct om_ctx c;
+
+	if (!om_scope(&c))
+		return 0;
+	OM_HOOK(&c, "ptrace_access_check");
+	OM_RETURN(om_deny_task(&c, child, OM_OP_PTRACE, mode), OM_EPERM);
+}
+
+SEC("lsm/ptrace_traceme")
+int BPF_PROG(om_ptrace_traceme, struct task_struct *parent)
+{
+	struct om_ctx c;
+
+	if (!om_scope(&c))
+		return 0;
+	OM_HOOK(&c, "ptrace_traceme");
+	OM_RETURN(om_deny_task(&c, parent, OM_OP_PTRACE, 0), OM_EPERM);
+}
+
+SEC("lsm/task_kill")
+int BPF_PROG(om_task_kill, struct task_struct *target, void *info, int sig)
+{
+	struct task_struct *self = bpf_get_current_task_btf();
+	struct om_ctx c;
+
+	if (!om_scope(&c))
+		return 0;
+	/* A task may always end itself, in a withdrawn brane too. */
+	if (target->tgid == self->tgid)
+		return 0;
+	OM_HOOK(&c, "task_kill");
+	OM_RETURN(om_deny_task(&c, target, OM_OP_SIGNAL, (__u32)sig), OM_EPERM);
+}
+
+#define OM_GUARD_TASK(hook_)                                                    \
+	SEC("lsm/" #hook_)                                                      \
+	int BPF_PROG(om_##hook_, struct task_struct *target)                    \
+	{                                                                       \
+		struct om_ctx c;                                                \
+                                                                                \
+		if (!om_scope(&c))                                              \
+			return 0;                                               \
+		OM_HOOK(&c, #hook_);                                            \
+		OM_RETURN(om_deny_task(&c, target, OM_OP_PTRACE, 0), OM_EPERM); \
+	}
+
+/* Steering another process's share of the machine. On itself and its own brane: free. */
+OM_GUARD_TASK(task_setnice)
+OM_GUARD_TASK(task_setscheduler)
+OM_GUARD_TASK(task_setioprio)
+OM_GUARD_TASK(task_setrlimit)
+OM_GUARD_TASK(task_movememory)
+
+/* Denied whole. */
+#define OM_GUARD(hook_, op_)                                 \
+	SEC("lsm/" #hook_)                                   \
+	int BPF_PROG(om_##hook_)                             \
+	{                                                    \
+		struct om_ctx c;                             \
+                                                             \
+		if (!om_scope(&c))                           \
+			return 0;                            \
+		OM_HOOK(&c, #hook_);                         \
+		OM_RETURN(om_deny_plain(&c, op_), OM_EPERM); \
+	}
+
+OM_GUARD(bpf, OM_OP_BPF)
+OM_GUARD(perf_event_open, OM_OP_PERF)
+OM_GUARD(kernel_read_file, OM_OP_MODULE)
+OM_GUARD(kernel_load_data, OM_OP_MODULE)
+OM_GUARD(kernel_module_request, OM_OP_MODULE)
+OM_GUARD(userns_create, OM_OP_NAMESPACE)
+OM_GUARD(key_alloc, OM_OP_KEY)
+OM_GUARD(key_permission, OM_OP_KEY)
+OM_GUARD(syslog, OM_OP_SYSTEM)
+OM_GUARD(settime, OM_OP_SYSTEM)
+OM_GUARD(quotactl, OM_OP_SYSTEM)
+OM_GUARD(tun_dev_create, OM_OP_NET_SOCKET)
+OM_GUARD(uring_override_creds, OM_OP_SYSTEM)
+OM_GUARD(uring_sqpoll, OM_OP_SYSTEM)
+OM_GUARD(uring_cmd, OM_OP_SYSTEM)
+OM_GUARD(uring_allowed, OM_OP_SYSTEM)
+
+/* Executable System V memory is executable memory that no file backs. */
+SEC("lsm/shm_shmat")
+int BPF_PROG(om_shm_shmat, void *perm, char *addr, int flags)
+{
+	struct om_ctx c;
+
+	if (!(flags & 0100000) /* SHM_EXEC */ || !om_scope(&c))
+		return 0;
+	if ((c.flags & (OM_SLOT_WRITE_EXEC | OM_SLOT_DENY_ALL)) == OM_SLOT_WRITE_EXEC)
+		return 0;
+	OM_HOOK(&c, "shm_shmat");
+	OM_RETURN(om_deny_plain(&c, OM_OP_MEM_EXEC), OM_EPERM);
+}
+
+/*
+ * io_uring, userfaultfd and secret memory get their descriptors here: the first works past every
+ * system call filter, the second widens races, the third hides memory from the host.
+ */
+SEC("lsm/inode_init_security_anon")
+int BPF_PROG(om_anon_inode, struct inode *inode, const struct qstr *name)
+{
+	const unsigned char *text = name->name;
+	__u64 word = 0;
+	struct om_ctx c;
+
+	if (!om_scope(&c))
+		return 0;
+	bpf_probe_read_kernel_str(&word, sizeof(word), text);
+	if (word != OM_WORD("[io_uri") && word != OM_WORD("[userfa") && word != OM_WORD("[secret"))
+		return 0;
+	OM_HOOK(&c, "anon_inode");
+	OM_RETURN(om_deny_plain(&c, OM_OP_SYSTEM), OM_EPERM);
+}
