@@ -260,6 +260,17 @@ static void layout_is_the_only_one(void **state)
 
 	b = make();
 	h = (void *)b.data;
+	h->sec[OM_SEC_GRANTS].count = 1000;
+	seal(b);
+	refuse(b, OM_ERR_BUNDLE_FORMAT);
+
+	b = make();
+	b.data[((uint8_t *)section(b, OM_SEC_ARGV) - b.data) + 4] = 1; /* hidden between sections */
+	seal(b);
+	refuse(b, OM_ERR_BUNDLE_FORMAT);
+
+	b = make();
+	h = (void *)b.data;
 	h->version = 2;
 	seal(b);
 	refuse(b, OM_ERR_BUNDLE_FORMAT);

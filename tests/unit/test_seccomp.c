@@ -174,6 +174,24 @@ static void filter_of_any_set_is_the_set(void **state)
 	}
 }
 
+/* One interval more each round: the half that a jump skips passes every length around 255. */
+static void long_jumps_land(void **state)
+{
+	for (uint32_t k = 1; k <= OM_SYS_LAST; k++) {
+		struct om_sys_set set = {0};
+		uint64_t args[6] = {0};
+
+		for (uint32_t i = 0; i < k; i++)
+			set.action[i] = i % 2 ? OM_SYS_ALLOW : OM_SYS_ENOSYS;
+		assert_int_equal(
+			om_seccomp_generate(&set, prog, OM_SECCOMP_INSNS_MAX, &prog_len, NULL), 0);
+		for (uint32_t nr = 0; nr <= OM_SYS_LAST + 1; nr++)
+			assert_int_equal(
+				run(AUDIT_ARCH_X86_64, nr, args),
+				om_seccomp_ret(om_sys_decide(&set, AUDIT_ARCH_X86_64, nr, args)));
+	}
+}
+
 /* --- libseccomp as a second opinion on the generator and on the rules' meaning --- */
 
 static void add_rule(scmp_filter_ctx ctx, uint32_t action, int nr, struct scmp_arg_cmp *cmp,
@@ -517,6 +535,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(filter_is_the_profile),
 		cmocka_unit_test(filter_of_any_set_is_the_set),
+		cmocka_unit_test(long_jumps_land),
 		cmocka_unit_test(filter_agrees_with_libseccomp),
 		cmocka_unit_test(dangerous_arguments_are_denied),
 		cmocka_unit_test(dangerous_calls_are_denied),
