@@ -166,16 +166,22 @@ int om_cgroup_child(int parent, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-int om_cgroup_make(int parent, const char *name, int *fd, uint64_t *cgid, struct om_err *err)
+/* kernfs: the inode number is the cgroup id on 64-bit. */
+uint64_t om_cgroup_id(int cg)
 {
 	struct stat st;
+	return fstat(cg, &st) < 0 ? 0 : st.st_ino;
+}
+
+int om_cgroup_make(int parent, const char *name, int *fd, uint64_t *cgid, struct om_err *err)
+{
 	if (mkdirat(parent, name, 0755) < 0)
 		return om_err_sys(err, OM_ERR_CGROUP, -errno, "cannot make the cgroup %s", name);
 	*fd = om_cgroup_child(parent, name);
-	if (*fd < 0 || fstat(*fd, &st) < 0)
-		return om_err_sys(err, OM_ERR_CGROUP, -errno, "cgroup %s", name);
+	if (*fd < 0)
+		return om_err_sys(err, OM_ERR_CGROUP, *fd, "cgroup %s", name);
 	if (cgid)
-		*cgid = st.st_ino; /* kernfs: the inode number is the cgroup id on 64-bit */
+		*cgid = om_cgroup_id(*fd);
 	return 0;
 }
 

@@ -69,6 +69,8 @@ struct om_state {
 int om_state_dir(const struct om_loader *l, const char *name, bool create, int *fd,
 		 struct om_err *err) OM_MUST_CHECK;
 int om_state_read(int dir, struct om_state *st, struct om_err *err) OM_MUST_CHECK;
+int om_state_read_as(int dir, const char *file, struct om_state *st, struct om_err *err)
+	OM_MUST_CHECK;
 int om_state_write(int dir, struct om_state *st, struct om_err *err) OM_MUST_CHECK;
 int om_state_write_as(int dir, const char *file, struct om_state *st, struct om_err *err)
 	OM_MUST_CHECK;
@@ -105,7 +107,9 @@ int om_cgroup_remove(int parent, const char *name, struct om_err *err) OM_MUST_C
 int om_cgroup_freeze(int cg, bool freeze, struct om_err *err) OM_MUST_CHECK;
 /* 1, 0, or -errno (gone). */
 int om_cgroup_event(int cg, const char *key);
+/* Directory descriptor or -errno. */
 int om_cgroup_child(int parent, const char *name);
+uint64_t om_cgroup_id(int cg);
 
 /* --- watch.c --- */
 

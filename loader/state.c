@@ -106,11 +106,16 @@ int om_state_write_as(int dir, const char *file, struct om_state *st, struct om_
 
 int om_state_read(int dir, struct om_state *st, struct om_err *err)
 {
+	return om_state_read_as(dir, "state", st, err);
+}
+
+int om_state_read_as(int dir, const char *file, struct om_state *st, struct om_err *err)
+{
 	OM_CLEANUP(om_free_ptr) void *data = NULL;
 	size_t len = 0;
 	uint8_t want[32];
 
-	int ret = om_state_get(dir, "state", sizeof(*st), &data, &len, err);
+	int ret = om_state_get(dir, file, sizeof(*st), &data, &len, err);
 	if (ret < 0)
 		return ret;
 	if (len != sizeof(*st))

@@ -7,19 +7,24 @@
  * meet half a policy).
  *
  *   table inet NAME
- *     chain output { type filter hook output priority 0
- *         socket cgroupv2 level N   != PARENT accept         not a brane
+ *     map branes  { type cgroupsv2 : verdict }
+ *     chain output { type filter hook output priority 0; policy accept
+ *         socket cgroupv2 level N == PARENT jump members     one comparison for all who are no brane
+ *     chain members {
  *         socket cgroupv2 level N+1 vmap @branes             one lookup, whatever the number of branes
- *         counter drop }                                     a brane nobody knows: trap 2
- *     chain b_BRANE { oif lo accept-by-set …
+ *         counter drop }                                     a brane nobody knows: an old cgroup id
+ *     chain b_BRANE {
+ *         tcp sport @l_BRANE, not a bare SYN: accept         answers of what it may listen on; never
+ *                                                            a connection that it opens itself
+ *         udp sport @l_BRANE, ct established accept
  *         ip daddr . l4proto . dport @v4_BRANE accept
  *         ip6 daddr . l4proto . dport @v6_BRANE accept
- *         l4proto . sport @l_BRANE, ct established accept    replies of what it may listen on
  *         counter drop }
  */
 #ifndef OMEGA_LOADER_NFT_H
 #define OMEGA_LOADER_NFT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <omega/bundle.h>
 #include <omega/err.h>
