@@ -268,6 +268,7 @@ void om_log_absorb(struct om_log *log)
 
 		om_log_copy_tree(&b->tree, &b->grown);
 		memcpy(b->prev0, b->prev, 32);
+		memcpy(b->pk0, b->pk, 32);
 	}
 	om_log_copy_tree(&log->tree, &log->grown);
 	memcpy(log->boot0, log->boot, sizeof(log->boot0));

@@ -31,8 +31,8 @@ struct log_brane {
 	bool closing; /* log.close is in the batch */
 	bool keyless; /* closed by an earlier writer: no key of ours can note it */
 	bool touched;
-	uint8_t pk[32];
-	struct om_tree tree; /* durable */
+	uint8_t pk[32], pk0[32]; /* named in the batch; durable */
+	struct om_tree tree;	 /* durable */
 	uint8_t prev0[32];
 	struct om_tree grown; /* with the batch; valid while touched */
 	uint8_t prev[32];

@@ -83,6 +83,7 @@ static int load_header(struct om_log *log, const struct om_seg_head *h)
 		memcpy(b->prev0, s.prev, 32);
 		memcpy(b->prev, s.prev, 32);
 		memcpy(b->pk, s.key, 32);
+		memcpy(b->pk0, s.key, 32);
 		b->seq = s.tree.size;
 	}
 	return ret;
@@ -122,6 +123,9 @@ static void note_kind(struct om_log *log, const struct om_record *r, uint32_t ha
 	if (handle) {
 		if (om_record_is(r, "log.close"))
 			log->brane[handle]->closing = true;
+		if (om_record_is(r, "log.open") || om_record_is(r, "key.brane"))
+			if (om_json_get(r->data, "key", &v) == 0)
+				(void)!om_json_b64(v, log->brane[handle]->pk, 32);
 		return;
 	}
 	if (!om_record_is(r, "commit"))

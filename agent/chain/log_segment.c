@@ -29,7 +29,7 @@ static void put_brane(struct om_out *o, const struct log_brane *b, bool first)
 	memcpy(s.id, b->id, sizeof(s.id));
 	om_log_copy_tree(&s.tree, &b->tree);
 	memcpy(s.prev, b->prev0, 32);
-	memcpy(s.key, b->pk, 32);
+	memcpy(s.key, b->pk0, 32);
 	om_seg_head_brane(o, &s, first);
 }
 
