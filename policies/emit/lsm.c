@@ -84,30 +84,52 @@ static int emit_rows(const struct om_emit *e, const struct item *items, uint32_t
 	return 0;
 }
 
-static bool has_row(const struct om_ir *ir, const char *path)
+/* The first of the N sorted items at PATH[0..LEN), NULL if there is none. */
+static const struct item *find(const struct item *items, uint32_t n, const char *path, size_t len)
 {
-	for (uint32_t i = 0; i < ir->count; i++) {
-		const struct om_grant_file *f = &ir->grants[i].file;
+	uint32_t lo = 0, hi = n;
 
-		if (ir->grants[i].kind == OM_GRANT_FILE && !f->prefix && strcmp(f->path, path) == 0)
-			return true;
+	while (lo < hi) {
+		uint32_t mid = (lo + hi) / 2;
+		const char *p = items[mid].file->path;
+		int c = strncmp(p, path, len);
+
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
 	}
-	return false;
+	return lo < n && strncmp(items[lo].file->path, path, len) == 0 &&
+			       items[lo].file->path[len] == '\0'
+		       ? &items[lo]
+		       : NULL;
+}
+
+static uint32_t tree_may(const struct item *items, uint32_t n, const char *path, size_t len)
+{
+	const struct item *it = find(items, n, path, len);
+	uint32_t may = 0;
+
+	for (; it && it < items + n && strlen(it->file->path) == len &&
+	       memcmp(it->file->path, path, len) == 0;
+	     it++)
+		may |= it->file->tree ? it->file->may : 0;
+	return may;
 }
 
 /*
  * The walk from a file goes up by dentries and never crosses a mount, so a tree granted above a bind
  * mount does not reach what was bound there from elsewhere: its root needs a row with the same rights.
  */
-static void mount_root(const struct om_ir *ir, const char *to, struct om_grant_file *out)
+static struct om_grant_file mount_root(const struct item *items, uint32_t n, const char *to)
 {
-	*out = (struct om_grant_file){.path = to, .tree = true};
-	for (uint32_t i = 0; i < ir->count; i++) {
-		const struct om_grant_file *f = &ir->grants[i].file;
+	struct om_grant_file f = {.path = to, .tree = true};
 
-		if (ir->grants[i].kind == OM_GRANT_FILE && f->tree && om_path_below(f->path, to))
-			out->may |= f->may;
-	}
+	for (size_t len = strlen(to); len > 1; len--)
+		if (to[len] == '/' || to[len] == '\0')
+			f.may |= tree_may(items, n, to, len);
+	f.may |= tree_may(items, n, "/", 1);
+	return f;
 }
 
 int om_emit_lsm(const struct om_emit *e, struct om_err *err)
@@ -115,24 +137,27 @@ int om_emit_lsm(const struct om_emit *e, struct om_err *err)
 	OM_CLEANUP(om_free_ptr) struct item *items = NULL;
 	OM_CLEANUP(om_free_ptr) struct om_grant_file *roots = NULL;
 	size_t cap = e->ir->count ? e->ir->count : 1;
-	uint32_t n = 0;
+	uint32_t n = 0, all;
 
 	items = calloc(cap, sizeof(*items));
 	roots = calloc(cap, sizeof(*roots));
 	if (!items || !roots)
 		return om_err_set(err, OM_ERR_NOMEM, -ENOMEM, "file grants");
+	for (uint32_t i = 0; i < e->ir->count; i++)
+		if (e->ir->grants[i].kind == OM_GRANT_FILE)
+			items[n++] = (struct item){&e->ir->grants[i].file, i};
+	qsort(items, n, sizeof(*items), by_path);
+	all = n;
 	for (uint32_t i = 0; i < e->ir->count; i++) {
 		const struct om_grant *g = &e->ir->grants[i];
 
-		if (g->kind == OM_GRANT_FILE) {
-			items[n++] = (struct item){&g->file, i};
-		} else if (g->kind == OM_GRANT_MOUNT && g->mount.from &&
-			   !has_row(e->ir, g->mount.to)) {
-			mount_root(e->ir, g->mount.to, &roots[i]);
-			if (roots[i].may)
-				items[n++] = (struct item){&roots[i], i};
-		}
+		/* A tmpfs does not exist yet: the loader grants its root when it makes it. */
+		if (g->kind != OM_GRANT_MOUNT || !g->mount.from)
+			continue;
+		roots[i] = mount_root(items, n, g->mount.to);
+		if (roots[i].may)
+			items[all++] = (struct item){&roots[i], i};
 	}
-	qsort(items, n, sizeof(*items), by_path);
-	return emit_rows(e, items, n, err);
+	qsort(items, all, sizeof(*items), by_path);
+	return emit_rows(e, items, all, err);
 }

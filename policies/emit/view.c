@@ -26,12 +26,26 @@ struct node {
 	uint32_t tree; /* what it gives to everything below it, with what trees above give */
 	uint32_t grant;
 	const struct om_grant_mount *mount;
-	bool patterns; /* names in it are granted */
+	uint32_t pattern, patterns; /* of plan.patterns: patterns on names in this directory */
 	/* Filled while walking down: */
 	int32_t up;	/* nearest node that PATH lies below, -1 */
+	bool moved;	/* on or below a mount grant: not the image's own path */
 	int32_t holder; /* the node whose mount this path lies on, itself if it has one, -1 */
 	uint32_t flags; /* of that mount, when it is its own */
 };
+
+struct plan {
+	const struct om_ir *ir;
+	struct node *nodes; /* one for each path once collected, parents first */
+	uint32_t count;
+	uint32_t *patterns; /* grants, those of one directory side by side */
+};
+
+static void plan_done(struct plan *p)
+{
+	free(p->nodes);
+	free(p->patterns);
+}
 
 static int by_path(const void *a, const void *b)
 {
@@ -98,68 +112,107 @@ static int check_source(const struct om_ir *ir, const char *path, bool tree, str
 	return 0;
 }
 
-static bool under_mount_grant(const struct om_ir *ir, const char *path)
+static int add_nodes(struct plan *p, struct om_err *err)
 {
-	for (uint32_t i = 0; i < ir->count; i++)
-		if (ir->grants[i].kind == OM_GRANT_MOUNT &&
-		    at_or_below(ir->grants[i].mount.to, path))
-			return true;
-	return false;
-}
-
-static int add_file(const struct om_ir *ir, const struct om_grant_file *f, uint32_t grant,
-		    struct node *n, struct om_err *err)
-{
-	*n = (struct node){.path = f->path, .may = f->may, .grant = grant};
-	n->kind = f->prefix ? NODE_DIR : f->tree ? NODE_TREE : NODE_OBJECT;
-	n->patterns = f->prefix != NULL;
-	/* A mount shows a whole directory: which names in it may be used, only BPF-LSM can tell. */
-	if (f->prefix && !(ir->layers & OM_LAYER_KERNEL))
-		return om_err_set(err, OM_ERR_CAP_LAYER, -EINVAL,
-				  "%s: a pattern needs the layer \"kernel\"", f->path);
-	if (under_mount_grant(ir, f->path) || (n->kind == NODE_OBJECT && is_device(f->path)))
-		return 0;
-	return check_source(ir, f->path, f->tree, err);
-}
-
-static int collect(const struct om_ir *ir, struct node *nodes, uint32_t *count, struct om_err *err)
-{
-	uint32_t n = 0, out = 0;
-
-	for (uint32_t i = 0; i < ir->count; i++) {
-		const struct om_grant *g = &ir->grants[i];
-		int ret = 0;
+	for (uint32_t i = 0; i < p->ir->count; i++) {
+		const struct om_grant *g = &p->ir->grants[i];
+		struct node *n = &p->nodes[p->count];
 
 		if (g->kind == OM_GRANT_FILE) {
-			ret = add_file(ir, &g->file, i, &nodes[n++], err);
+			*n = (struct node){.path = g->file.path, .may = g->file.may, .grant = i};
+			n->kind = g->file.prefix ? NODE_DIR
+				  : g->file.tree ? NODE_TREE
+						 : NODE_OBJECT;
+			/* A mount shows all names in a directory: only BPF-LSM tells them apart. */
+			if (g->file.prefix && !(p->ir->layers & OM_LAYER_KERNEL))
+				return om_err_set(err, OM_ERR_CAP_LAYER, -EINVAL,
+						  "%s: a pattern needs the layer \"kernel\"",
+						  n->path);
 		} else if (g->kind == OM_GRANT_MOUNT) {
-			nodes[n++] = (struct node){
-				.path = g->mount.to,
-				.kind = g->mount.from ? NODE_BIND : NODE_TMPFS,
-				.may = g->mount.may,
-				.grant = i,
-				.mount = &g->mount,
-			};
-			if (g->mount.from)
-				ret = check_source(ir, g->mount.from, true, err);
+			*n = (struct node){.path = g->mount.to, .may = g->mount.may, .grant = i};
+			n->kind = g->mount.from ? NODE_BIND : NODE_TMPFS;
+			n->mount = &g->mount;
+			if (g->mount.from) {
+				int ret = check_source(p->ir, g->mount.from, true, err);
+
+				if (ret)
+					return ret;
+			}
+		} else {
+			continue;
 		}
+		p->count++;
+	}
+	return 0;
+}
+
+/* One node for each path. The strongest kind came first in the order; the others add their rights. */
+static int merge_nodes(struct plan *p, struct om_err *err)
+{
+	uint32_t out = 0, patterns = 0;
+
+	for (uint32_t i = 0; i < p->count; i++) {
+		struct node n = p->nodes[i];
+		struct node *last = out ? &p->nodes[out - 1] : NULL;
+
+		if (last && strcmp(last->path, n.path) == 0) {
+			if (n.mount && last->mount)
+				return om_err_set(err, OM_ERR_CAP_CONTRADICTION, -EINVAL,
+						  "two mounts at %s", n.path);
+			last->may |= n.may;
+		} else {
+			n.pattern = patterns;
+			p->nodes[out++] = n;
+			last = &p->nodes[out - 1];
+		}
+		if (n.kind != NODE_DIR)
+			continue;
+		p->patterns[patterns++] = n.grant;
+		/* The same bound as in the kernel; here it keeps the cost of a directory linear. */
+		if (++last->patterns > OM_PATTERNS_MAX)
+			return om_err_set(err, OM_ERR_IR_LIMIT, -E2BIG,
+					  "%s: more than %u patterns in one directory", n.path,
+					  OM_PATTERNS_MAX);
+	}
+	p->count = out;
+	return 0;
+}
+
+/* Sorted so that a directory stands right before what lies below it: the way up is a climb. */
+static int link_nodes(struct plan *p, struct om_err *err)
+{
+	for (uint32_t i = 0; i < p->count; i++) {
+		struct node *n = &p->nodes[i];
+		int ret;
+
+		n->up = (int32_t)i - 1;
+		while (n->up >= 0 && !om_path_below(p->nodes[n->up].path, n->path))
+			n->up = p->nodes[n->up].up;
+		n->moved = n->mount || (n->up >= 0 && p->nodes[n->up].moved);
+		if (n->moved || (n->kind == NODE_OBJECT && is_device(n->path)))
+			continue;
+		ret = check_source(p->ir, n->path, n->kind == NODE_TREE, err);
 		if (ret)
 			return ret;
 	}
-	qsort(nodes, n, sizeof(*nodes), by_path);
-	for (uint32_t i = 0; i < n; i++) {
-		if (!out || strcmp(nodes[out - 1].path, nodes[i].path) != 0) {
-			nodes[out++] = nodes[i];
-			continue;
-		}
-		if (nodes[i].mount && nodes[out - 1].mount)
-			return om_err_set(err, OM_ERR_CAP_CONTRADICTION, -EINVAL,
-					  "two mounts at %s", nodes[i].path);
-		nodes[out - 1].may |= nodes[i].may;
-		nodes[out - 1].patterns |= nodes[i].patterns;
-	}
-	*count = out;
 	return 0;
+}
+
+static int make_plan(struct plan *p, struct om_err *err)
+{
+	size_t cap = p->ir->count ? p->ir->count : 1;
+	int ret;
+
+	p->nodes = calloc(cap, sizeof(*p->nodes));
+	p->patterns = calloc(cap, sizeof(*p->patterns));
+	if (!p->nodes || !p->patterns)
+		return om_err_set(err, OM_ERR_NOMEM, -ENOMEM, "mounts");
+	ret = add_nodes(p, err);
+	if (ret)
+		return ret;
+	qsort(p->nodes, p->count, sizeof(*p->nodes), by_path);
+	ret = merge_nodes(p, err);
+	return ret ? ret : link_nodes(p, err);
 }
 
 /* Where the object at PATH comes from in the image: its own path unless a mount grant moved it. */
@@ -213,27 +266,28 @@ static int put_mount(const struct om_emit *e, const struct node *nodes, const st
 }
 
 /* What patterns on the directory of N give to it: its own mount must not take that away. */
-static uint32_t pattern_may(const struct om_ir *ir, const struct node *nodes, const struct node *n)
+static uint32_t pattern_may(const struct plan *p, const struct node *n)
 {
 	const char *name = strrchr(n->path, '/') + 1;
-	const struct node *up = n->up >= 0 ? &nodes[n->up] : NULL;
+	const struct node *up = n->up >= 0 ? &p->nodes[n->up] : NULL;
 	uint32_t may = 0;
 
-	if (!up || !up->patterns || strchr(n->path + strlen(up->path) + (up->path[1] != 0), '/'))
+	/* Only names right in the directory: nothing but the name lies behind its path. */
+	if (!up || strchr(n->path + strlen(up->path) + (up->path[1] != 0), '/'))
 		return 0;
-	for (uint32_t i = 0; i < ir->count; i++) {
-		const struct om_grant_file *f = &ir->grants[i].file;
+	for (uint32_t i = 0; i < up->patterns; i++) {
+		const struct om_grant_file *f = &p->ir->grants[p->patterns[up->pattern + i]].file;
 
-		if (ir->grants[i].kind == OM_GRANT_FILE && f->prefix &&
-		    strcmp(f->path, up->path) == 0 && om_ir_pattern_match(f, name, strlen(name)))
+		if (om_ir_pattern_match(f, name, strlen(name)))
 			may |= f->may;
 	}
 	return may;
 }
 
 /* Decides whether node I needs a mount; its ancestors were decided before it. */
-static bool place(const struct om_ir *ir, struct node *nodes, uint32_t i)
+static bool place(struct plan *p, uint32_t i)
 {
+	struct node *nodes = p->nodes;
 	struct node *n = &nodes[i];
 	const struct node *up = n->up >= 0 ? &nodes[n->up] : NULL;
 	const struct node *on;
@@ -241,7 +295,7 @@ static bool place(const struct om_ir *ir, struct node *nodes, uint32_t i)
 	int32_t h = n->up;
 
 	n->tree = base | (gives_below(n->kind) ? n->may : 0);
-	n->may |= base | pattern_may(ir, nodes, n);
+	n->may |= base | pattern_may(p, n);
 	n->flags =
 		(n->may & MAY_CHANGE ? 0 : OM_MNT_RO) | (n->may & OM_MAY_EXEC ? 0 : OM_MNT_NOEXEC);
 	if (n->kind == NODE_OBJECT && is_device(n->path))
@@ -268,21 +322,11 @@ static bool place(const struct om_ir *ir, struct node *nodes, uint32_t i)
 
 int om_emit_view(const struct om_emit *e, struct om_err *err)
 {
-	OM_CLEANUP(om_free_ptr) struct node *nodes = NULL;
-	uint32_t n = 0;
-	int ret;
+	OM_CLEANUP(plan_done) struct plan p = {.ir = e->ir};
+	int ret = make_plan(&p, err);
 
-	nodes = calloc(e->ir->count ? e->ir->count : 1, sizeof(*nodes));
-	if (!nodes)
-		return om_err_set(err, OM_ERR_NOMEM, -ENOMEM, "mounts");
-	ret = collect(e->ir, nodes, &n, err);
-	for (uint32_t i = 0; !ret && i < n; i++) {
-		/* Sorted so that a directory stands right before what lies below it: climb from the last. */
-		nodes[i].up = (int32_t)i - 1;
-		while (nodes[i].up >= 0 && !om_path_below(nodes[nodes[i].up].path, nodes[i].path))
-			nodes[i].up = nodes[nodes[i].up].up;
-		if (place(e->ir, nodes, i))
-			ret = put_mount(e, nodes, &nodes[i], err);
-	}
+	for (uint32_t i = 0; !ret && i < p.count; i++)
+		if (place(&p, i))
+			ret = put_mount(e, p.nodes, &p.nodes[i], err);
 	return ret;
 }
