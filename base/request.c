@@ -156,9 +156,6 @@ static int parse_connect(struct om_request *req, const char *s, size_t len, stru
 	}
 	if (!om_addr_parse(host, (size_t)(host_end - host), req->addr))
 		return bad(err, what);
-	/* An IPv6 address without brackets would otherwise be read as IPv4 with a strange port. */
-	if (host == s && !om_addr_is_v4(req->addr))
-		return bad(err, what);
 	return parse_port(req, port, (size_t)(end - port), err);
 }
 

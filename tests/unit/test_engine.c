@@ -249,12 +249,32 @@ static void test_unknown_is_denied(void **state)
 	om_diags_done(&d);
 }
 
+/* Entries are a tree's to give: the right on one object, even a directory, speaks of no name in it. */
+static void test_object_gives_no_entries(void **state)
+{
+	struct om_grant g = {.kind = OM_GRANT_FILE,
+			     .file = {.path = "/d", .may = OM_MAY_CREATE | OM_MAY_REMOVE}};
+	struct om_ir ir = {.name = "v", .grants = &g, .count = 1};
+	struct om_request req = {.op = OM_OP_FILE_CREATE, .nr = -1, .text = "/d/x"};
+	struct om_verdict v;
+
+	om_engine_decide(&ir, &req, &v);
+	assert_false(v.allow);
+	req.op = OM_OP_FILE_REMOVE;
+	om_engine_decide(&ir, &req, &v);
+	assert_false(v.allow);
+	g.file.tree = true;
+	om_engine_decide(&ir, &req, &v);
+	assert_true(v.allow);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_vectors),
 		cmocka_unit_test(test_suggestions),
 		cmocka_unit_test(test_unknown_is_denied),
+		cmocka_unit_test(test_object_gives_no_entries),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
