@@ -197,12 +197,15 @@ static bool await(struct omegad_set *s, enum omegad_role r, unsigned int seconds
 static bool stop_one(struct omegad_set *s, enum omegad_role r, unsigned int seconds)
 {
 	struct om_err err;
-	int status;
+	int status, ret = 0;
 
 	if (!s->pid[r])
 		return true;
 	/* sign has no link: it ends when the drain role closes its end. */
-	if (s->link[r] >= 0 && om_msg_send(s->link[r], OM_MSG_STOP, 0, NULL, 0, NULL, 0, &err) < 0)
+	if (s->link[r] >= 0)
+		ret = om_msg_send(s->link[r], OM_MSG_STOP, 0, NULL, 0, NULL, 0, &err);
+	/* Gone already: it ended when the role before it closed their link. */
+	if (ret < 0 && ret != -ECONNRESET)
 		om_slog_err(OM_WARN, "stop_unheard", names[r], &err);
 	if (await(s, r, seconds))
 		return true;

@@ -46,7 +46,8 @@ int om_msg_send(int sock, uint16_t type, uint64_t id, const void *body, size_t l
 		n = sendmsg(sock, &mh, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return om_err_sys(err, OM_ERR_ROLE_DIED, errno == EPIPE ? -ECONNRESET : -errno,
+		return om_err_sys(err, OM_ERR_ROLE_DIED,
+				  errno == EPIPE || errno == ECONNRESET ? -ECONNRESET : -errno,
 				  "cannot send message %u", type);
 	return 0;
 }
