@@ -47,7 +47,7 @@ struct om_loader {
 	uint32_t watch_count, watch_cap;
 };
 
-/* --- state.c: RUN_DIR/branes/NAME --- */
+/* --- txn/state.c: RUN_DIR/branes/NAME --- */
 
 #define OM_STATE_MAGIC "OMEGAST1"
 struct om_state {
@@ -134,7 +134,7 @@ int om_spawn(const struct om_loader *l, const struct om_spawn *s, struct om_read
 	     int *control, int *shim_pidfd, struct om_err *err) OM_MUST_CHECK;
 int om_spawn_consent(int control, struct om_err *err) OM_MUST_CHECK;
 
-/* --- txn.c --- */
+/* --- txn/txn.c --- */
 
 struct om_txn {
 	struct om_loader *l;
@@ -173,12 +173,12 @@ void om_txn_condemn(struct om_loader *l, const char *name, struct om_state *st);
 int om_txn_purge(struct om_loader *l, const char *name, const struct om_state *st,
 		 struct om_err *err) OM_MUST_CHECK;
 
-/* steps.c: of a new brane; update.c: of one that exists. */
+/* txn/steps.c: of a new brane; txn/update.c: of one that exists. */
 extern const struct om_step om_create_steps[];
 extern const size_t om_create_count;
 int om_txn_update(struct om_txn *t, struct om_err *err) OM_MUST_CHECK;
 
-/* Single steps that create and update share (steps.c). */
+/* Single steps that create and update share (txn/steps.c). */
 int om_step_check(struct om_txn *t, struct om_err *err);
 int om_step_resolve(struct om_txn *t, struct om_err *err);
 int om_step_view(struct om_txn *t, struct om_err *err);
