@@ -80,7 +80,8 @@ LIB_DIRS_policies := policies policies/manifest policies/caps policies/ir polici
 LIB_DIRS_chain    := agent/chain agent/chain/format agent/chain/signer agent/chain/verify
 LIB_DIRS_loader   := loader loader/txn loader/process loader/net
 LIB_DIRS_agent    := agent/role agent/events agent/varlink
-LIBS := base policies chain loader agent
+LIB_DIRS_ctl      := agent/ctl/lib agent/ctl/log
+LIBS := base policies chain loader agent ctl
 
 lib_src = $(sort $(foreach d,$(LIB_DIRS_$(1)),$(wildcard $(d)/*.c)))
 obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
@@ -98,7 +99,7 @@ SRC_omegactl = $(wildcard agent/ctl/*.c)
 src_prog = $(if $(SRC_$(1)),$(SRC_$(1)),$(wildcard agent/roles/$(patsubst omegad-%,%,$(1))/*.c))
 
 USES_omegad          := agent base
-USES_omegactl        := agent policies chain base
+USES_omegactl        := ctl agent policies chain base
 USES_omegad-api      := agent chain base
 USES_omegad-compile  := agent policies base
 USES_omegad-load     := agent loader base
