@@ -147,6 +147,17 @@ static bool seen_before(const struct walk *w, uint32_t i, const struct walk_bran
 	return false;
 }
 
+static bool nearly(const struct om_record *r, const uint8_t hash[32])
+{
+	char text[OM_B64_HASH];
+	int differ = 0;
+
+	om_b64_encode(hash, 32, text);
+	for (size_t i = 0; i < OM_B64_HASH; i++)
+		differ += text[i] != r->prev[i];
+	return differ <= 2;
+}
+
 /* The number is right, the link is not. */
 static void broken_link(struct walk *w, uint32_t i, const struct walk_brane *b)
 {
@@ -164,8 +175,11 @@ static void broken_link(struct walk *w, uint32_t i, const struct walk_brane *b)
 	for (uint32_t j = 0; j < i; j++)
 		if (same_brane(&w->rec[j], &w->rec[i]))
 			p = j;
-	/* Its successor vouches for it: then it is the line before that was altered. */
-	if (p != i && vouched(w, i) != 0)
+	/*
+	 * Its successor vouches for it: then it is the line before that was altered. When none
+	 * follows, a link that is right but for a character or two was itself hit.
+	 */
+	if (p != i && (vouched(w, i) == 1 || (vouched(w, i) < 0 && !nearly(&w->rec[i], b->prev))))
 		BAD(w, "1", p, "the next record of its brane names another hash");
 	else
 		BAD(w, "1", i, "its link does not name the record before it");
@@ -189,6 +203,19 @@ static void gap(struct walk *w, uint32_t i, const struct walk_brane *b)
 	else
 		BAD(w, "3", i, "seq %llu is due, %llu stands here", (unsigned long long)b->seq,
 		    (unsigned long long)r->seq);
+}
+
+/* Two lines claim one number: the one that the chain goes on from is the true one. */
+static void twice(struct walk *w, uint32_t i, const struct walk_brane *b)
+{
+	uint32_t bad = i;
+
+	for (uint32_t j = 0; j < i; j++)
+		if (same_brane(&w->rec[j], &w->rec[i]) && w->rec[j].seq == w->rec[i].seq &&
+		    memcmp(w->leaf[j], w->leaf[i], 32) && vouched(w, i) == 1)
+			bad = j;
+	BAD(w, seen_before(w, i, b) ? "8" : "7", bad, "seq %llu is there twice",
+	    (unsigned long long)w->rec[i].seq);
 }
 
 static void unknown_brane(struct walk *w, uint32_t i)
@@ -219,9 +246,10 @@ static void chain_fault(struct walk *w, uint32_t i)
 		gap(w, i, b);
 	else if (!r->seq && om_record_is(r, "log.open") && !seen_before(w, i, b))
 		BAD(w, "35", i, "a brane is opened a second time under one instance");
+	else if (fits_another(w, i))
+		BAD(w, "18", i, "this record belongs to the chain of another brane");
 	else
-		BAD(w, seen_before(w, i, b) ? "8" : "7", i, "seq %llu was there before",
-		    (unsigned long long)r->seq);
+		twice(w, i, b);
 }
 
 /* The commit record holds its brane trees' heads: which of the two does not fit the other? */
@@ -358,6 +386,10 @@ static void shape_fault(struct walk *w)
 			BAD(w, "25", i, "a commit record without its note");
 			return;
 		}
+	if (!w->note_line && last->brane[0] == '@' && om_record_is(last, "commit")) {
+		BAD(w, "25", w->n - 1, "a commit record without its note");
+		return;
+	}
 	if (last->brane[0] != '@' || !om_record_is(last, "commit")) {
 		BAD(w, w->n == WALK_LINES ? "25" : "3", w->n - 1,
 		    "the batch does not end with a commit record");

@@ -316,11 +316,11 @@ static int walk_end(struct walk *w, int *tries, bool *again, struct om_err *err)
 		return 0;
 	if (w->final)
 		judge_tail(w, rest);
-	else if (w->bad >= 0)
-		om_walk_diagnose(w, FAULT_PARSE);
+	else if (w->n)
+		om_walk_diagnose(w, w->bad >= 0 ? FAULT_PARSE : FAULT_SHAPE);
 	else
-		om_walk_find(w, OM_FINDING_TAMPERED, w->n ? "25" : "31", w->tree.size,
-			     w->base + w->pos, "what ends this segment is under no note");
+		om_walk_find(w, OM_FINDING_TAMPERED, "31", w->tree.size, w->base + w->pos,
+			     "bytes that are no line end this segment");
 	return 0;
 }
 
@@ -370,6 +370,11 @@ static void check_header(struct walk *w, const char *line, size_t len)
 	}
 	if (!w->origin[0])
 		memcpy(w->origin, h.origin, sizeof(w->origin));
+	if (w->have_pin && strcmp(h.origin, w->pin.name)) {
+		om_walk_find(w, OM_FINDING_TAMPERED, "1", w->tree.size, 0,
+			     "the segment header names another origin than the pinned key");
+		return;
+	}
 	if (h.tree.size != w->first) {
 		om_walk_find(w, OM_FINDING_TAMPERED, "16", w->tree.size, 0,
 			     "the header is of the segment of leaf %llu",
