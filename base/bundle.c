@@ -65,6 +65,7 @@ void om_bundle_digest(const uint8_t *data, size_t len, uint8_t out[static 32])
 	sha256_digest(&ctx, 32, out);
 }
 
+/* The header alone, before anything that it says is believed. */
 static int check_head(const struct om_b_head *h, size_t len, struct om_err *err)
 {
 	if (memcmp(h->magic, OM_BUNDLE_MAGIC, sizeof(h->magic)) != 0)
@@ -165,6 +166,7 @@ int om_bundle_open(const void *data, size_t len, struct om_bundle *out, struct o
 	return 0;
 }
 
+/* Safe on a struct that open refused: it has no head, and so no sections. */
 const void *om_bundle_section(const struct om_bundle *b, enum om_section sec, uint32_t *count)
 {
 	if (sec <= 0 || sec >= OM_SEC_COUNT || !b->head || !b->head->sec[sec].count) {

@@ -23,6 +23,7 @@
 #define STDIO_ALL (OM_STDIO_IN | OM_STDIO_OUT | OM_STDIO_ERR)
 #define RLIMITS	  16u /* RLIM_NLIMITS */
 
+/* Which element and what of it; the block's own bytes are never printed. */
 static int bad(struct om_err *err, enum om_section sec, uint32_t i, const char *what)
 {
 	return om_err_set(err, OM_ERR_BUNDLE_FORMAT, -EINVAL, "%s[%u]: %s",
@@ -62,6 +63,7 @@ static bool path_ok(const char *p)
 	return true;
 }
 
+/* Lists of what is allowed: a list of what is forbidden always misses one. */
 static bool charset_ok(const char *s, const char *set)
 {
 	return s && *s && s[strspn(s, set)] == '\0';
@@ -74,6 +76,7 @@ static bool name_ok(const char *s)
 	       s[strlen(s) - 1] != '-';
 }
 
+/* An index past the grants would be read by whoever explains a denial. */
 static bool grant_ok(const struct om_bundle *b, uint32_t grant)
 {
 	return grant == UINT32_MAX || grant < b->head->sec[OM_SEC_GRANTS].count;
@@ -104,6 +107,7 @@ static int check_meta(const struct om_bundle *b, struct om_err *err)
 	return 0;
 }
 
+/* argv and env go to execve as they are; a variable without a name would hide the next one. */
 static int check_words(const struct om_bundle *b, enum om_section sec, struct om_err *err)
 {
 	uint32_t n;
@@ -120,6 +124,7 @@ static int check_words(const struct om_bundle *b, enum om_section sec, struct om
 	return 0;
 }
 
+/* What BPF-LSM will grant. Unknown bits are refused: a newer writer means something by them. */
 static int check_files(const struct om_bundle *b, struct om_err *err)
 {
 	uint32_t n;
@@ -146,6 +151,7 @@ static int check_files(const struct om_bundle *b, struct om_err *err)
 	return 0;
 }
 
+/* What will be mounted, as root, from a path and to a path. */
 static int check_view(const struct om_bundle *b, struct om_err *err)
 {
 	uint32_t n;
@@ -182,6 +188,10 @@ static bool host_bits_zero(const uint8_t addr[16], uint8_t bits)
 	return true;
 }
 
+/*
+ * Addresses, ports and protocols as the maps take them. The order of the egress rows is part of the
+ * format: equal policies are equal bytes, and a duplicate key would fail the loader's read-back.
+ */
 static int check_net(const struct om_bundle *b, struct om_err *err)
 {
 	static const uint8_t v4[12] = {[10] = 0xff, [11] = 0xff};
@@ -284,6 +294,7 @@ static int check_limits(const struct om_bundle *b, struct om_err *err)
 	return 0;
 }
 
+/* Texts for people; bounded like every string. */
 static int check_grants(const struct om_bundle *b, struct om_err *err)
 {
 	uint32_t n;

@@ -23,6 +23,7 @@ struct om_bundle_w {
 	uint32_t strings;
 };
 
+/* Grows by doubling; a section can never pass the size of a whole block. */
 static int reserve(struct om_bundle_w *w, enum om_section sec, size_t bytes, struct om_err *err)
 {
 	size_t have = (size_t)w->sec[sec].count * om_bundle_sec(sec)->size;
@@ -79,6 +80,7 @@ static uint32_t hash_str(const char *s)
 	return h;
 }
 
+/* The slot of S, or the free one where it belongs. At most half of the slots are taken. */
 static uint32_t *find_slot(struct om_bundle_w *w, const char *s)
 {
 	uint32_t i = hash_str(s) & (w->slot_count - 1);
@@ -110,6 +112,10 @@ static int grow_slots(struct om_bundle_w *w, struct om_err *err)
 	return 0;
 }
 
+/*
+ * Paths repeat: a file row, a mount row and a grant's text often name the same one. Interning keeps
+ * a policy of ten thousand grants well below the block's limit.
+ */
 int om_bundle_w_str(struct om_bundle_w *w, const char *s, uint32_t *off, struct om_err *err)
 {
 	size_t len = strlen(s) + 1;
@@ -144,6 +150,7 @@ int om_bundle_w_new(struct om_bundle_w **out, struct om_err *err)
 	*out = NULL;
 	if (!w)
 		return om_err_set(err, OM_ERR_NOMEM, -ENOMEM, "bundle writer");
+	/* Offset 0 is the empty string, so that a zeroed field means "none". */
 	ret = om_bundle_w_str(w, "", &off, err);
 	if (ret) {
 		om_bundle_w_free(w);
@@ -163,6 +170,7 @@ void om_bundle_w_free(struct om_bundle_w *w)
 	free(w);
 }
 
+/* The layout that the reader insists on: sections by number, each at the next multiple of 8. */
 int om_bundle_w_finish(struct om_bundle_w *w, const uint8_t policy_id[static 32], uint8_t **data,
 		       size_t *len, struct om_err *err)
 {

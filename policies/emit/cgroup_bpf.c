@@ -10,11 +10,16 @@
 
 #include <policies/emit/emit.h>
 
+/*
+ * The order that the reader demands: the bytes of the row up to the grant. One order makes duplicates
+ * neighbours and the same policy the same bytes.
+ */
 static int by_key(const void *a, const void *b)
 {
 	return memcmp(a, b, offsetof(struct om_b_egress, grant));
 }
 
+/* Protocol before port, so that a listing reads like the manifest. */
 static int by_port(const void *a, const void *b)
 {
 	const struct om_b_listen *x = a, *y = b;
@@ -24,6 +29,10 @@ static int by_port(const void *a, const void *b)
 	return (x->port > y->port) - (x->port < y->port);
 }
 
+/*
+ * Ports 1-65535 on one network are 65,535 keys: counted before memory is taken, because three such
+ * lines fit into any manifest. The kernel matches one exact port per key; ranges are ours alone.
+ */
 static int count_egress(const struct om_ir *ir, uint32_t *count, struct om_err *err)
 {
 	uint64_t n = 0;
@@ -65,6 +74,7 @@ static int emit_egress(const struct om_emit *e, struct om_err *err)
 			rows[n].grant = i;
 		}
 	}
+	/* Overlapping ranges on one network give the same key twice; the first grant is the one reported. */
 	qsort(rows, n, sizeof(*rows), by_key);
 	for (uint32_t i = 0; i < n; i++)
 		if (!out || by_key(&rows[out - 1], &rows[i]) != 0)
@@ -72,6 +82,7 @@ static int emit_egress(const struct om_emit *e, struct om_err *err)
 	return om_bundle_w_add(e->w, OM_SEC_EGRESS, rows, out, err);
 }
 
+/* Listening has no address: a brane owns a port or it does not. */
 static int emit_listen(const struct om_emit *e, struct om_err *err)
 {
 	OM_CLEANUP(om_free_ptr) struct om_b_listen *rows = NULL;

@@ -10,6 +10,7 @@
 
 #include <policies/emit/emit.h>
 
+/* A grant with its index: sorting must not lose which line of the manifest it was. */
 struct item {
 	const struct om_grant_file *file;
 	uint32_t grant;
@@ -27,6 +28,7 @@ static int by_path(const void *a, const void *b)
 	return c ? c : (x->grant > y->grant) - (x->grant < y->grant);
 }
 
+/* One star at most was checked by the capability; here only what the map's value can hold. */
 static int pattern_row(const struct om_emit *e, const struct item *it, struct om_b_file *row,
 		       struct om_err *err)
 {
@@ -44,6 +46,10 @@ static int pattern_row(const struct om_emit *e, const struct item *it, struct om
 	return ret ? ret : om_bundle_w_str(e->w, suffix, &row->suffix, err);
 }
 
+/*
+ * Plain grants on one path become one row, because the map has one value per object: written as two,
+ * the second would replace the first. Patterns have a map of their own and stay apart.
+ */
 static int emit_rows(const struct om_emit *e, const struct item *items, uint32_t n,
 		     struct om_err *err)
 {
@@ -105,6 +111,7 @@ static const struct item *find(const struct item *items, uint32_t n, const char 
 		       : NULL;
 }
 
+/* What tree grants at exactly this place give. */
 static uint32_t tree_may(const struct item *items, uint32_t n, const char *path, size_t len)
 {
 	const struct item *it = find(items, n, path, len);

@@ -36,6 +36,7 @@ bool om_path_below(const char *dir, const char *path)
 	return strncmp(dir, path, n) == 0 && path[n] == '/';
 }
 
+/* Prefix and suffix must not share bytes: "a*a" does not match "a". */
 static bool pattern_matches(const struct om_bundle *b, const struct om_b_file *f, const char *name)
 {
 	const char *prefix = om_bundle_str(b, f->prefix), *suffix = om_bundle_str(b, f->suffix);
@@ -68,6 +69,10 @@ static uint32_t object_may(const struct om_bundle *b, const char *path, size_t l
 	return may;
 }
 
+/*
+ * Rights add up on the way, as in the kernel: what is missing shrinks until nothing is, or the root or
+ * the bound is reached. Past the bound the answer is no, also for what a tree far above would give.
+ */
 static bool walk(const struct om_bundle *b, const char *path, uint32_t need)
 {
 	size_t len = strlen(path);

@@ -28,6 +28,7 @@ static int by_start(const void *a, const void *b)
 	return memcmp(x->lo, y->lo, 16);
 }
 
+/* Addresses are big-endian numbers of 128 bits. False: it was the last one and is now ::. */
 static bool increment(uint8_t a[16])
 {
 	for (int i = 15; i >= 0; i--)
@@ -88,6 +89,10 @@ static bool touches(const struct om_b_nft *a, const struct om_b_nft *b)
 	return !increment(next) || memcmp(b->lo, next, 16) <= 0;
 }
 
+/*
+ * Neighbours become one interval. Overlap is refused with the whole batch, and what the loader reads back
+ * must be what it wrote, so nothing is left for the kernel to merge.
+ */
 static uint32_t merge(struct om_b_nft *rows, uint32_t n)
 {
 	uint32_t out = 0;
@@ -116,6 +121,7 @@ int om_emit_nft(const struct om_emit *e, struct om_err *err)
 	if (total > 3ull * OM_EGRESS_MAX)
 		return om_err_set(err, OM_ERR_IR_LIMIT, -E2BIG,
 				  "network.egress is too large for nft");
+	/* Three parts for each row at worst; the section's own bound is checked when it is written. */
 	rows = calloc(total ? total : 1, sizeof(*rows));
 	if (!rows)
 		return om_err_set(err, OM_ERR_NOMEM, -ENOMEM, "nft intervals");

@@ -12,6 +12,7 @@
 #include <omega/abi/policy.h>
 #include <policies/emit/emit.h>
 
+/* The command may be absent: `omegactl run` brings its own. */
 static int emit_argv(const struct om_emit *e, struct om_err *err)
 {
 	for (uint32_t i = 0; i < e->ir->argc; i++) {
@@ -26,6 +27,7 @@ static int emit_argv(const struct om_emit *e, struct om_err *err)
 	return 0;
 }
 
+/* Only what is named: a variable of the daemon's own (LD_PRELOAD, a token) must never get in. */
 static int emit_env(const struct om_emit *e, const struct om_grant_env *env, struct om_err *err)
 {
 	OM_CLEANUP(om_free_ptr) char *text = NULL;
@@ -40,6 +42,7 @@ static int emit_env(const struct om_emit *e, const struct om_grant_env *env, str
 	return ret ? ret : om_bundle_w_add(e->w, OM_SEC_ENV, &off, 1, err);
 }
 
+/* What the kernel side needs to know before any look-up. A layer that is off decides nothing. */
 static uint32_t slot_flags(const struct om_ir *ir)
 {
 	return (ir->mode == OM_MODE_AUDIT ? OM_SLOT_AUDIT : 0) |

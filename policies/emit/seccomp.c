@@ -29,6 +29,7 @@ struct gen {
 	uint32_t cap, count; /* count may pass cap: then nothing is written and generate fails */
 };
 
+/* Calls from FIRST up to the next interval's first have this answer. */
 struct interval {
 	uint32_t first;
 	enum om_sys_action action;
@@ -62,6 +63,7 @@ static void put_ret(struct gen *g, enum om_sys_action action)
 	put(g, RET, 0, 0, om_seccomp_ret(action));
 }
 
+/* Sizes are known beforehand, so that every jump is emitted once and needs no patching. */
 static uint32_t cond_size(const struct om_sys_cond *c)
 {
 	if (c->op == OM_SYS_ANY)
@@ -84,6 +86,10 @@ static void put_cond(struct gen *g, const struct om_sys_cond *c, uint32_t fail)
 		put(g, JEQ, c->n - 1 - i, i + 1 == c->n ? fail : 0, c->val[i]);
 }
 
+/*
+ * Clause after clause: a condition that fails skips to the next clause, the last one's failure is the
+ * other answer. A rule always returns, so nothing after it needs the call's number again.
+ */
 static void put_rule(struct gen *g, const struct om_sys_rule *r)
 {
 	for (uint32_t i = 0; i < OM_SYS_CLAUSES; i++) {
@@ -102,6 +108,7 @@ static void put_rule(struct gen *g, const struct om_sys_rule *r)
 	put_ret(g, r->deny ? OM_SYS_ALLOW : OM_SYS_NOTIFY);
 }
 
+/* A rule that the table names and rules.c lacks is denied; a test finds it before that. */
 static void put_leaf(struct gen *g, const struct interval *iv)
 {
 	const struct om_sys_rule *r;

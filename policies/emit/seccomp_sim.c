@@ -21,6 +21,10 @@ static uint32_t load(const struct seccomp_data *data, uint32_t off)
 	return v;
 }
 
+/*
+ * The subset that our generator and libseccomp use. Anything else kills, as an unknown instruction in a
+ * filter must never come out as "allowed".
+ */
 uint32_t om_cbpf_run(const struct om_b_insn *prog, uint32_t count, const struct seccomp_data *data)
 {
 	uint32_t a = 0;
@@ -74,6 +78,7 @@ static void fill_args(const struct om_request *req, struct seccomp_data *data)
 		memcpy(data->args, req->args, sizeof(req->args));
 }
 
+/* Executable memory is asked as the plainest call that would make it. */
 enum om_opinion om_sim_seccomp(const struct om_bundle *b, const struct om_request *req)
 {
 	struct seccomp_data data = {.arch = AUDIT_ARCH_X86_64};

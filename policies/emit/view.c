@@ -59,11 +59,13 @@ static int by_path(const void *a, const void *b)
 	return (x->grant > y->grant) - (x->grant < y->grant);
 }
 
+/* Whether a mount of this kind shows names below it at all. */
 static bool holds_below(enum node_kind kind)
 {
 	return kind != NODE_OBJECT;
 }
 
+/* Whether the rights hold for everything below; a directory with patterns gives only to its names. */
 static bool gives_below(enum node_kind kind)
 {
 	return kind == NODE_TREE || kind == NODE_BIND || kind == NODE_TMPFS;
@@ -112,6 +114,7 @@ static int check_source(const struct om_ir *ir, const char *path, bool tree, str
 	return 0;
 }
 
+/* Grants to nodes, still in the manifest's number. */
 static int add_nodes(struct plan *p, struct om_err *err)
 {
 	for (uint32_t i = 0; i < p->ir->count; i++) {
@@ -198,6 +201,7 @@ static int link_nodes(struct plan *p, struct om_err *err)
 	return 0;
 }
 
+/* After this every node knows its nearest ancestor, and nothing refers to the manifest's order. */
 static int make_plan(struct plan *p, struct om_err *err)
 {
 	size_t cap = p->ir->count ? p->ir->count : 1;
@@ -241,6 +245,7 @@ static int source_of(const struct node *nodes, const struct node *n, char *buf, 
 	return 0;
 }
 
+/* One row. The path is looked up again by the loader, inside the image's root. */
 static int put_mount(const struct om_emit *e, const struct node *nodes, const struct node *n,
 		     struct om_err *err)
 {

@@ -32,6 +32,7 @@ const char *om_sys_name(int nr)
 	return nr >= 0 && nr <= OM_SYS_LAST ? rows[nr].name : NULL;
 }
 
+/* A scan: names are asked once per grant, never on a path that counts. */
 int om_sys_nr(const char *name)
 {
 	for (int nr = 0; nr <= OM_SYS_LAST; nr++)
@@ -40,6 +41,10 @@ int om_sys_nr(const char *name)
 	return -1;
 }
 
+/*
+ * Above the table a call is one that this build has never heard of: programs probe for new calls and go
+ * another way on ENOSYS, while EPERM makes some of them give up.
+ */
 enum om_sys_action om_sys_base(int nr)
 {
 	if (nr > OM_SYS_LAST)
@@ -47,6 +52,10 @@ enum om_sys_action om_sys_base(int nr)
 	return nr < 0 ? OM_SYS_KILL : rows[nr].action;
 }
 
+/*
+ * Order matters: what allow-write-exec and a missing layer change comes before what the manifest grants,
+ * so that a grant is never taken back silently.
+ */
 void om_sys_set_init(struct om_sys_set *set, const struct om_ir *ir)
 {
 	for (int nr = 0; nr <= OM_SYS_LAST; nr++)
@@ -79,6 +88,7 @@ static bool cond_holds(const struct om_sys_cond *c, const uint64_t args[static 6
 	return false;
 }
 
+/* The plain meaning of a rule; the generated code is tested against this and never the other way. */
 static bool rule_hits(const struct om_sys_rule *r, const uint64_t args[static 6])
 {
 	for (uint32_t i = 0; i < OM_SYS_CLAUSES; i++) {
@@ -105,6 +115,7 @@ enum om_sys_action om_sys_decide(const struct om_sys_set *set, uint32_t arch, ui
 	action = (enum om_sys_action)set->action[nr];
 	if (action != OM_SYS_RULE)
 		return action;
+	/* Marked as a rule without having one: denied, as the generator does. */
 	r = om_sys_rule((int)nr);
 	if (!r)
 		return OM_SYS_NOTIFY;
