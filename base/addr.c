@@ -1,8 +1,8 @@
 /*
  * Addresses, ports and protocols as text.
  *
- * Comes in: (pointer, length). Goes out: bytes, and text. Called by: whoever includes omega/addr.h. Never
- * does: allocate, resolve, guess.
+ * Comes in: (pointer, length). Goes out: bytes, and text. Called by: whoever includes omega/addr.h.
+ * Never does: allocate, resolve, guess.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -21,7 +21,10 @@ bool om_addr_parse(const char *s, size_t len, uint8_t addr[static 16])
 		return false;
 	memcpy(text, s, len);
 	text[len] = 0;
-	/* inet_pton takes neither "10.1", "0x0a000001" nor "010.0.0.1", which tools read differently. */
+	/*
+	 * inet_pton takes neither "10.1", "0x0a000001" nor "010.0.0.1", which tools read
+	 * differently.
+	 */
 	if (inet_pton(AF_INET, text, addr + 12) == 1) {
 		memcpy(addr, v4_prefix, sizeof(v4_prefix));
 		return true;

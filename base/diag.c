@@ -39,8 +39,8 @@ static int grow(struct om_diags *d)
 }
 
 /*
- * Findings quote the manifest, which may hold escapes for the terminal that shows them; and a text cut
- * at the buffer's end must not end inside a character, or no JSON library takes it.
+ * Findings quote the manifest, which may hold escapes for the terminal that shows them; and a text
+ * cut at the buffer's end must not end inside a character, or no JSON library takes it.
  */
 static void make_plain(char *s)
 {

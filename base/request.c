@@ -1,9 +1,9 @@
 /*
  * The text form of requests, and the names of ops and layers.
  *
- * Comes in: one line of text, or a struct. Goes out: the other of the two. Called by: ctl, the vectors,
- * the live tests, the reports. Never does: look anything up on this host (a syscall's number is left
- * to whoever has the table).
+ * Comes in: one line of text, or a struct. Goes out: the other of the two. Called by: ctl, the
+ * vectors, the live tests, the reports. Never does: look anything up on this host (a syscall's
+ * number is left to whoever has the table).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -111,6 +111,7 @@ static int parse_path(struct om_request *req, const char *s, size_t len, struct 
 	return take_text(req, s, len, "a path shorter than 4096 bytes", err);
 }
 
+/* Printable and unbroken: these words end up in reports. */
 static int parse_word(struct om_request *req, const char *s, size_t len, struct om_err *err)
 {
 	for (size_t i = 0; i < len; i++)

@@ -1,8 +1,9 @@
 /*
  * The policy compiler: every stop of the way in order.
  *
- * Comes in: a manifest's bytes. Goes out: normalised IRs, or findings. Called by: roles/compile, omegactl.
- * Never does: stop at the first finding, or hand out a policy for a file that has an error in it.
+ * Comes in: a manifest's bytes. Goes out: normalised IRs, or findings. Called by: roles/compile,
+ * omegactl. Never does: stop at the first finding, or hand out a policy for a file that has an
+ * error in it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -93,6 +94,7 @@ static int compile_brane(const struct om_bound_brane *brane, uint32_t bind_error
 	ret = om_ir_new(&p->irs[p->count], brane->name, err);
 	if (ret < 0)
 		return ret;
+	/* Counted at once, so that om_policy_free finds it on every way out. */
 	ctx.ir = p->irs[p->count++];
 	ctx.ir->pos = brane->pos;
 	lower_all(&ctx, brane);
@@ -119,6 +121,7 @@ static int refuse(const struct om_diags *diags, struct om_err *err)
 {
 	const struct om_diag *d = diags->count ? &diags->items[0] : NULL;
 
+	/* An error that could not be stored is still an error: never a policy. */
 	if (!d)
 		return om_err_set(err, OM_ERR_NOMEM, -EINVAL, "no memory for the findings");
 	return om_err_set(err, d->id, -EINVAL, "%u:%u: %s", d->pos.line, d->pos.col, d->message);

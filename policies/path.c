@@ -1,8 +1,9 @@
 /*
  * Paths as manifests write them.
  *
- * Comes in: text. Goes out: a canonical path and what its spelling asks for. Called by: the capabilities
- * that grant places. Never does: repair a path in silence; what is not canonical is shown corrected.
+ * Comes in: text. Goes out: a canonical path and what its spelling asks for. Called by: the
+ * capabilities that grant places. Never does: repair a path in silence; what is not canonical is
+ * shown corrected.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -152,8 +153,8 @@ bool om_path_bind(struct om_cap_ctx *ctx, const struct om_value *v, unsigned int
 }
 
 /*
- * These show and steer other branes and the host: a bind mount of the host's would be the opposite of
- * what the manifest's author believes to get.
+ * These show and steer other branes and the host: a bind mount of the host's would be the opposite
+ * of what the manifest's author believes to get.
  */
 const char *om_path_special(const char *path)
 {

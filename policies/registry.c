@@ -1,8 +1,8 @@
 /*
  * The capabilities that this build has, and how their descriptors are read.
  *
- * Comes in: gen/registry_list.h, one OM_CAP(name) for each file of policies/caps/. Goes out: lookups. Called
- * by: the binder, the compiler, om_suggest, ctl. Never does: change at run time.
+ * Comes in: gen/registry_list.h, one OM_CAP(name) for each file of policies/caps/. Goes out:
+ * lookups. Called by: the binder, the compiler, om_suggest, ctl. Never does: change at run time.
  */
 #include <string.h>
 
@@ -12,6 +12,7 @@
 #include <registry_list.h>
 #undef OM_CAP
 
+/* Constant and in the order of the file names: the same build always answers the same. */
 static const struct om_cap *const registry[] = {
 #define OM_CAP(name) &om_cap_##name,
 #include <registry_list.h>

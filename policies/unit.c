@@ -1,8 +1,8 @@
 /*
  * Quantities with units.
  *
- * Comes in: NUL-terminated text. Goes out: an integer. Called by: the binder. Never does: use floating
- * point, whose rounding would make the policy id depend on the compiler.
+ * Comes in: NUL-terminated text. Goes out: an integer. Called by: the binder. Never does: use
+ * floating point, whose rounding would make the policy id depend on the compiler.
  */
 #include <string.h>
 

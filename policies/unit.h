@@ -1,8 +1,8 @@
 /*
  * Quantities with units: sizes, rates, shares of a processor.
  *
- * Comes in: text. Goes out: one integer in the base unit. Called by: the binder. Never does: round up, accept
- * a bare number where a unit is expected, or tell 1024 from 1000 by case alone.
+ * Comes in: text. Goes out: one integer in the base unit. Called by: the binder. Never does: round
+ * up, accept a bare number where a unit is expected, or tell 1024 from 1000 by case alone.
  */
 #ifndef OMEGA_POLICIES_UNIT_H
 #define OMEGA_POLICIES_UNIT_H

@@ -1,9 +1,10 @@
 /*
  * Addresses, ports and protocols as text.
  *
- * Comes in: text from manifests and requests. Goes out: 16 bytes, IPv4 as ::ffff:a.b.c.d, so that the two
- * spellings of one destination cannot be told apart. Called by: policies/, ctl, base/request.c. Never does:
- * resolve a name, accept the short, octal or hexadecimal forms of inet_aton.
+ * Comes in: text from manifests and requests. Goes out: 16 bytes, IPv4 as ::ffff:a.b.c.d, so that
+ * the two spellings of one destination cannot be told apart. Called by: policies/, ctl,
+ * base/request.c. Never does: resolve a name, accept the short, octal or hexadecimal forms of
+ * inet_aton.
  */
 #ifndef OMEGA_ADDR_H
 #define OMEGA_ADDR_H

@@ -2,9 +2,10 @@
  * A capability: one table, or part of one, of the manifest, described once.
  *
  * Comes in: descriptors, one in each file of policies/caps/, collected by the Makefile into
- * gen/registry_list.h. Goes out: the binding with its unknown-key hints, `omegactl explain`, completion,
- * the field documentation, the grants. Called by: policies/manifest (bind), policies/compile.c,
- * policies/engine (suggest), ctl (explain). Never does: look at the host, keep state, print.
+ * gen/registry_list.h. Goes out: the binding with its unknown-key hints, `omegactl explain`,
+ * completion, the field documentation, the grants. Called by: policies/manifest (bind),
+ * policies/compile.c, policies/engine (suggest), ctl (explain). Never does: look at the host, keep
+ * state, print.
  *
  * A new capability is one new file policies/caps/NAME.c that defines `const struct om_cap
  * om_cap_NAME`, and one folder of vectors. Several descriptors may contribute fields to one table.
@@ -84,16 +85,16 @@ struct om_cap {
 	 * All take the bound table (NULL if the manifest has none) and may be NULL themselves.
 	 * check: findings about values that the field table cannot express. lower: values into
 	 * grants, and findings about single items; not called if check or the binding found errors
-	 * in this capability. review: errors that need all grants, and risks; TABLE as for lower; called
-	 * once the IR is normalised, only if nothing before was an error.
+	 * in this capability. review: errors that need all grants, and risks; TABLE as for lower;
+	 * called once the IR is normalised, only if nothing before was an error.
 	 */
 	void (*check)(struct om_cap_ctx *ctx, const struct om_value *table);
 	void (*lower)(struct om_cap_ctx *ctx, const struct om_value *table);
 	void (*review)(struct om_cap_ctx *ctx, const struct om_value *table);
 
 	/*
-	 * True if a line of this capability would grant REQ: fills OUT->rule, and OUT->suggestion with
-	 * that line unless no line may ever grant it.
+	 * True if a line of this capability would grant REQ: fills OUT->rule, and OUT->suggestion
+	 * with that line unless no line may ever grant it.
 	 */
 	bool (*suggest)(const char *brane, const struct om_request *req, struct om_verdict *out);
 };
@@ -107,8 +108,9 @@ const struct om_cap *om_registry_find(const char *name);
 const struct om_field *om_registry_field(const char *topic, const struct om_cap **cap);
 
 /*
- * The text of `omegactl explain TOPIC`: a capability, a table, a field of either, or "" for the list of
- * all. *TEXT is malloc'd. OM_ERR_USAGE (-ENOENT) for an unknown topic, with the nearest known one.
+ * The text of `omegactl explain TOPIC`: a capability, a table, a field of either, or "" for the
+ * list of all. *TEXT is malloc'd. OM_ERR_USAGE (-ENOENT) for an unknown topic, with the nearest
+ * known one.
  */
 int om_cap_explain(const char *topic, char **text, struct om_err *err) OM_MUST_CHECK;
 
@@ -129,9 +131,9 @@ uint64_t om_value_num(const struct om_value *table, const char *key, uint64_t df
 	     v != v##_end; v++)
 
 /*
- * Writes `[brane.BRANE.TABLE] KEY = ["TEXT"]` (TABLE "" for the brane's own keys; TEXT escaped for TOML)
- * into OUT->suggestion, and "TABLE.KEY" into OUT->rule. A line that does not fit is left out whole: half
- * a line would grant something else.
+ * Writes `[brane.BRANE.TABLE] KEY = ["TEXT"]` (TABLE "" for the brane's own keys; TEXT escaped for
+ * TOML) into OUT->suggestion, and "TABLE.KEY" into OUT->rule. A line that does not fit is left out
+ * whole: half a line would grant something else.
  */
 void om_suggest_list(struct om_verdict *out, const char *brane, const char *table, const char *key,
 		     const char *text);

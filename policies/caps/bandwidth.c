@@ -1,8 +1,8 @@
 /*
  * Bandwidth: a rate for each direction. Read and checked; refused until a layer can pace traffic.
  *
- * Comes in: network.bandwidth. Goes out: nothing. Called through the registry. Never does: accept a rate
- * that nobody holds.
+ * Comes in: network.bandwidth. Goes out: nothing. Called through the registry. Never does: accept a
+ * rate that nobody holds.
  */
 #include <omega/cap.h>
 

@@ -86,6 +86,10 @@ static const struct om_field fields[] = {
 	{0},
 };
 
+/*
+ * "host:" and "dir:" are trees that exist; every other scheme needs something that unpacks or runs
+ * the image, and is refused by the name of what is missing rather than read as a path.
+ */
 static void check_image(struct om_cap_ctx *ctx, const struct om_value *v)
 {
 	struct om_grant_file dir = {0};
@@ -160,6 +164,7 @@ static void lower_command(struct om_cap_ctx *ctx, const struct om_value *v)
 			    "the command has more than %u words", OM_ARGV_MAX);
 		return;
 	}
+	/* No search path: which program runs must not depend on a variable. */
 	if (!om_path_bind(ctx, &v->items[0], 0, &program))
 		return;
 	ctx->ir->argv = om_arena_array(ctx->ir->arena, v->count + 1, sizeof(*ctx->ir->argv));
@@ -210,6 +215,7 @@ static void review(struct om_cap_ctx *ctx, const struct om_value *table)
 	struct om_request req = {.op = OM_OP_FILE_EXEC, .nr = -1};
 	struct om_verdict verdict;
 
+	/* Found here, with its line, instead of as a failed start on some host. */
 	if (v && ctx->ir->argc) {
 		snprintf(req.text, sizeof(req.text), "%s", ctx->ir->argv[0]);
 		om_engine_decide(ctx->ir, &req, &verdict);

@@ -1,7 +1,8 @@
 /*
  * Devices: gpio, i2c, display, mouse, gpu. Read and checked; refused until the device layer exists.
  *
- * Comes in: [brane.X.devices]. Goes out: nothing. Called through the registry. Never does: open one.
+ * Comes in: [brane.X.devices]. Goes out: nothing. Called through the registry. Never does: open
+ * one.
  */
 #include <omega/cap.h>
 

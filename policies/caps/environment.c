@@ -1,8 +1,8 @@
 /*
  * Environment: the variables that the workload starts with. Nothing is inherited.
  *
- * Comes in: [brane.X.environment]. Goes out: OM_GRANT_ENV. Called through the registry. Never does: pass a
- * variable of the daemon on.
+ * Comes in: [brane.X.environment]. Goes out: OM_GRANT_ENV. Called through the registry. Never does:
+ * pass a variable of the daemon on.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -61,6 +61,7 @@ static void review(struct om_cap_ctx *ctx, const struct om_value *table)
 
 	om_value_for_each(v, om_value_get(table, "set"))
 	{
+		/* A guess by name, so a warning: the value itself is nobody's to judge. */
 		for (size_t i = 0; i < OM_ARRAY_LEN(secret); i++) {
 			if (!strstr(v->key, secret[i]))
 				continue;

@@ -1,8 +1,9 @@
 /*
  * Files: read, write, create, exec.
  *
- * Comes in: [brane.X.filesystem]. Goes out: OM_GRANT_FILE. Called through the registry. Never does: let a
- * place be writable and executable by accident, which is how a downloaded program becomes a running one.
+ * Comes in: [brane.X.filesystem]. Goes out: OM_GRANT_FILE. Called through the registry. Never does:
+ * let a place be writable and executable by accident, which is how a downloaded program becomes a
+ * running one.
  */
 #include <errno.h>
 #include <stdio.h>

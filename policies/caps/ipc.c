@@ -1,8 +1,8 @@
 /*
  * Messages to other branes. Read and checked; refused until the broker exists.
  *
- * Comes in: [brane.X.ipc]. Goes out: nothing. Called through the registry. Never does: look for the other
- * brane: it may be in another file.
+ * Comes in: [brane.X.ipc]. Goes out: nothing. Called through the registry. Never does: look for the
+ * other brane: it may be in another file.
  */
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /*
  * Limits: cpu, memory, tasks, open files, io, core files.
  *
- * Comes in: [brane.X.limits]. Goes out: OM_GRANT_LIMIT. Called through the registry. Never does: guess a
- * limit that the manifest does not name.
+ * Comes in: [brane.X.limits]. Goes out: OM_GRANT_LIMIT. Called through the registry. Never does:
+ * guess a limit that the manifest does not name.
  */
 #include <omega/cap.h>
 #include <policies/path.h>
@@ -65,6 +65,7 @@ static void lower(struct om_cap_ctx *ctx, const struct om_value *table)
 	bool core = false;
 	struct om_grant none = {.kind = OM_GRANT_LIMIT, .pos = ctx->ir->pos};
 
+	/* The fields and the enum run in parallel; the assertion above holds them together. */
 	for (size_t i = 0; i < OM_ARRAY_LEN(which); i++) {
 		const struct om_value *v = om_value_get(table, fields[i].key);
 		struct om_grant g = {.kind = OM_GRANT_LIMIT};
@@ -77,7 +78,9 @@ static void lower(struct om_cap_ctx *ctx, const struct om_value *table)
 		g.limit.value = v->num;
 		om_cap_grant(ctx, &g);
 	}
-	/* A core file holds the workload's memory, secrets included: none unless it is asked for. */
+	/*
+	 * A core file holds the workload's memory, secrets included: none unless it is asked for.
+	 */
 	none.limit.which = OM_LIMIT_CORE;
 	if (!core)
 		om_cap_grant(ctx, &none);

@@ -1,8 +1,9 @@
 /*
  * Mounts: directories of the image at another place, and private tmpfs.
  *
- * Comes in: filesystem.mounts. Goes out: OM_GRANT_MOUNT for the view, and beside it OM_GRANT_FILE for what
- * may be done below it. Called through the registry. Never does: mount two things on one place.
+ * Comes in: filesystem.mounts. Goes out: OM_GRANT_MOUNT for the view, and beside it OM_GRANT_FILE
+ * for what may be done below it. Called through the registry. Never does: mount two things on one
+ * place.
  */
 #include <errno.h>
 #include <string.h>
@@ -98,6 +99,7 @@ static void lower_one(struct om_cap_ctx *ctx, const struct om_value *v)
 		return;
 	if (!tmpfs && !om_path_bind(ctx, om_value_get(v, "from"), OM_PATH_TREE_OK, &from))
 		return;
+	/* Every other grant would name a place that no longer shows. */
 	if (strcmp(to.path, "/") == 0) {
 		add(ctx, OM_ERR_CAP_PATH, v, "mount below a directory",
 		    "a mount on '/' would hide the whole view");

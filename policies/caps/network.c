@@ -1,8 +1,8 @@
 /*
  * Network: egress by address, network, port and protocol; listen by port.
  *
- * Comes in: [brane.X.network]. Goes out: OM_GRANT_EGRESS, OM_GRANT_LISTEN. Called through the registry. Never
- * does: resolve a name, or let one spelling of an address mean more than another.
+ * Comes in: [brane.X.network]. Goes out: OM_GRANT_EGRESS, OM_GRANT_LISTEN. Called through the
+ * registry. Never does: resolve a name, or let one spelling of an address mean more than another.
  */
 #include <stdio.h>
 #include <string.h>
@@ -97,6 +97,7 @@ static bool bind_proto(struct om_cap_ctx *ctx, const struct om_value *v, const s
 			     "names an unknown protocol");
 }
 
+/* A leading zero or sign is refused: tools disagree about what such a number is. */
 static bool bind_ports(struct om_cap_ctx *ctx, const struct om_value *v, const struct parts *p,
 		       struct om_grant_egress *e)
 {
@@ -117,7 +118,10 @@ static bool bind_ports(struct om_cap_ctx *ctx, const struct om_value *v, const s
 	return true;
 }
 
-/* Names are for the resolver and the gateway; until they exist, the best that can be done is to say so. */
+/*
+ * Names are for the resolver and the gateway; until they exist, the best that can be done is to say
+ * so.
+ */
 static bool refuse_name(struct om_cap_ctx *ctx, const struct om_value *v, const struct parts *p)
 {
 	static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789-_.";
@@ -170,6 +174,7 @@ static bool bind_host(struct om_cap_ctx *ctx, const struct om_value *v, const st
 					   : refuse_name(ctx, v, p);
 	/* "::ffff:10.0.0.0/104" counts its bits from the IPv6 side. */
 	dotted = !memchr(p->host, ':', len);
+	/* The text decides, not the address: both spellings of IPv4 end up as the same bytes. */
 	bits = dotted ? 32 : 128;
 	if (dotted && p->bracket)
 		return bad(ctx, v, OM_ERR_CAP_ADDRESS, "IPv4 is written without brackets",
@@ -191,6 +196,7 @@ static bool bind_host(struct om_cap_ctx *ctx, const struct om_value *v, const st
 	if (e->bits == 0)
 		return bad(ctx, v, OM_ERR_CAP_TOO_WIDE, "name the networks it needs",
 			   "grants every address");
+	/* Linux connects 0.0.0.0 and :: to loopback; a grant must say what it reaches. */
 	if (e->bits == 128 && !memcmp(e->addr + 12, "\0\0\0", 4) &&
 	    (om_addr_is_v4(e->addr) || !memcmp(e->addr, "\0\0\0\0\0\0\0\0\0\0\0", 12)))
 		return bad(ctx, v, OM_ERR_CAP_ADDRESS, "name 127.0.0.1 or [::1] if that is meant",
@@ -252,6 +258,10 @@ static void review(struct om_cap_ctx *ctx, const struct om_value *table)
 			continue;
 		pairs += g->egress.port_hi - g->egress.port_lo + 1u;
 		om_addr_format(g->egress.addr, g->egress.bits, text);
+		/*
+		 * Shorter than /8, or /16 of IPv6: allowed, for proxies and crawlers, but said
+		 * aloud.
+		 */
 		if (g->egress.bits < (om_addr_is_v4(g->egress.addr) ? 104 : 16))
 			om_diag_add(ctx->diags, OM_SEV_WARNING, OM_ERR_CAP_RISK, g->pos,
 				    "name the networks it needs",

@@ -1,9 +1,9 @@
 /*
- * Secrets: by name, delivered as a file or injected by the gateway. Read and checked; refused until the
- * vault exists.
+ * Secrets: by name, delivered as a file or injected by the gateway. Read and checked; refused until
+ * the vault exists.
  *
- * Comes in: [brane.X.secrets.NAME]. Goes out: nothing. Called through the registry. Never does: let a secret
- * become an environment variable, which every child inherits.
+ * Comes in: [brane.X.secrets.NAME]. Goes out: nothing. Called through the registry. Never does: let
+ * a secret become an environment variable, which every child inherits.
  */
 #include <string.h>
 
@@ -70,6 +70,7 @@ static void check_one(struct om_cap_ctx *ctx, const struct om_value *v)
 	if (header && !strstr(header->text, "{}"))
 		add(ctx, OM_ERR_BIND_VALUE, header->pos, "write \"Authorization: Bearer {}\"",
 		    v->key, "has no {} in its header");
+	/* A slash or a leading dot would place it outside the private directory, or hide it. */
 	if (file && (!file->text[0] || strchr(file->text, '/') || file->text[0] == '.'))
 		add(ctx, OM_ERR_CAP_PATH, file->pos, "one name: it lies in /run/secrets", v->key,
 		    "has a file that is not a plain name");

@@ -1,9 +1,9 @@
 /*
  * Standard streams.
  *
- * Comes in: [brane.X.stdio]. Goes out: one OM_GRANT_STDIO, always. Called through the registry. Never does:
- * hand over the operator's terminal: output is collected through pipes, and what is not granted is
- * /dev/null.
+ * Comes in: [brane.X.stdio]. Goes out: one OM_GRANT_STDIO, always. Called through the registry.
+ * Never does: hand over the operator's terminal: output is collected through pipes, and what is not
+ * granted is /dev/null.
  */
 #include <stdio.h>
 #include <string.h>

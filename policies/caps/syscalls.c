@@ -1,8 +1,8 @@
 /*
  * System calls over the base profile.
  *
- * Comes in: [brane.X.syscalls]. Goes out: OM_GRANT_SYSCALL. Called through the registry. Never does: grant a
- * call with which the brane could leave its confinement, whatever the manifest says.
+ * Comes in: [brane.X.syscalls]. Goes out: OM_GRANT_SYSCALL. Called through the registry. Never
+ * does: grant a call with which the brane could leave its confinement, whatever the manifest says.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -44,6 +44,7 @@ static void lower(struct om_cap_ctx *ctx, const struct om_value *table)
 		const char *why = om_profile_never(v->text);
 		char hint[64];
 
+		/* Before the number is looked up: the reason teaches more than "unknown" would. */
 		if (why) {
 			om_diag_add(ctx->diags, OM_SEV_ERROR, OM_ERR_CAP_SYSCALL, v->pos,
 				    "leave it out: no manifest can grant it",
@@ -57,7 +58,9 @@ static void lower(struct om_cap_ctx *ctx, const struct om_value *table)
 				    "x86_64 has no system call '%.60s'", v->text);
 			continue;
 		}
-		/* What the profile has already is no grant: with or without it, the id is the same. */
+		/*
+		 * What the profile has already is no grant: with or without it, the id is the same.
+		 */
 		if (om_profile_allows(v->text))
 			continue;
 		g.syscall.name = om_ir_text(ctx->ir, v->text, strlen(v->text));

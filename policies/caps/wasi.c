@@ -1,8 +1,8 @@
 /*
  * Imports of a WASI component. Read and checked; refused until the link check exists.
  *
- * Comes in: [brane.X.wasi]. Goes out: nothing. Called through the registry. Never does: let wasi:* be named
- * here: those imports follow from the other capabilities.
+ * Comes in: [brane.X.wasi]. Goes out: nothing. Called through the registry. Never does: let wasi:*
+ * be named here: those imports follow from the other capabilities.
  */
 #include <string.h>
 

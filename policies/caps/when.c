@@ -1,8 +1,8 @@
 /*
  * Conditions that narrow a grant. Read and checked; refused until the condition engine exists.
  *
- * Comes in: [[brane.X.when]]. Goes out: nothing. Called through the registry. Never does: widen a grant, or
- * treat a condition that nobody evaluates as true.
+ * Comes in: [[brane.X.when]]. Goes out: nothing. Called through the registry. Never does: widen a
+ * grant, or treat a condition that nobody evaluates as true.
  */
 #include <omega/cap.h>
 

@@ -1,9 +1,10 @@
 /*
  * The reference interpreter: what an IR means, in the plainest way it can be said.
  *
- * Comes in: an IR and one question. Goes out: yes or no, and which grant says yes. Called by: omegactl
- * (simulate, can), the compiler's own checks, and every three-way agreement test, where it is the
- * authority. Never does: index, cache or optimise; each question is one scan over all grants.
+ * Comes in: an IR and one question. Goes out: yes or no, and which grant says yes. Called by:
+ * omegactl (simulate, can), the compiler's own checks, and every three-way agreement test, where it
+ * is the authority. Never does: index, cache or optimise; each question is one scan over all
+ * grants.
  */
 #include <linux/audit.h>
 #include <stdio.h>
@@ -14,7 +15,9 @@
 #include <policies/policy.h>
 #include <policies/profiles/syscalls.h>
 
-/* What a grant gives to the object at PATH: itself for an object, itself and all below for a tree. */
+/*
+ * What a grant gives to the object at PATH: itself for an object, itself and all below for a tree.
+ */
 static uint32_t file_may(const struct om_grant_file *f, const char *path)
 {
 	const char *slash;
@@ -34,7 +37,10 @@ static uint32_t file_may(const struct om_grant_file *f, const char *path)
 	return om_ir_pattern_match(f, slash + 1, strlen(slash + 1)) ? f->may : 0;
 }
 
-/* What a grant gives to the directory in which PATH is an entry: only trees and patterns speak of it. */
+/*
+ * What a grant gives to the directory in which PATH is an entry: only trees and patterns speak of
+ * it.
+ */
 static uint32_t entry_may(const struct om_grant_file *f, const char *path)
 {
 	char dir[OM_PATH_MAX];
@@ -58,6 +64,7 @@ static bool file_allows(const struct om_grant_file *f, const struct om_request *
 		return file_may(f, req->text) & OM_MAY_WRITE;
 	case OM_OP_FILE_EXEC:
 		return file_may(f, req->text) & OM_MAY_EXEC;
+	/* Making and removing change the directory, so its grant is asked, as the kernel does. */
 	case OM_OP_FILE_CREATE:
 		return entry_may(f, req->text) & OM_MAY_CREATE;
 	case OM_OP_FILE_REMOVE:

@@ -1,8 +1,8 @@
 /*
  * What line of a manifest would have granted a request.
  *
- * Comes in: a request. Goes out: the rule that decides and the line. Called by: the interpreter, the audit
- * log's attribution, omegactl. Never does: suggest what can never be granted.
+ * Comes in: a request. Goes out: the rule that decides and the line. Called by: the interpreter,
+ * the audit log's attribution, omegactl. Never does: suggest what can never be granted.
  */
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +18,9 @@ static bool put_quoted(char *buf, size_t size, size_t *n, const char *text)
 		char part[8];
 		int len;
 
+		/*
+		 * The path is the workload's choice: unescaped, it could write lines of a policy.
+		 */
 		if (c == '"' || c == '\\')
 			len = snprintf(part, sizeof(part), "\\%c", c);
 		else if (c < ' ' || c == 0x7f)

@@ -1,8 +1,8 @@
 /*
  * Making an IR and adding grants to it.
  *
- * Comes in: a name, grants. Goes out: an IR with its own arena. Called by: policies/compile.c and the
- * capabilities. Never does: free a grant, or grow past the limits.
+ * Comes in: a name, grants. Goes out: an IR with its own arena. Called by: policies/compile.c and
+ * the capabilities. Never does: free a grant, or grow past the limits.
  */
 #include <errno.h>
 #include <string.h>

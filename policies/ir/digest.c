@@ -1,14 +1,14 @@
 /*
  * The policy id: SHA-256 over a canonical encoding of the normalised IR.
  *
- * Comes in: a normalised IR. Goes out: 32 bytes. Called by: om_ir_normalise. Never does: hash a position,
- * a pointer, the brane's name or where it may be placed: none of these is a right.
+ * Comes in: a normalised IR. Goes out: 32 bytes. Called by: om_ir_normalise. Never does: hash a
+ * position, a pointer, the brane's name or where it may be placed: none of these is a right.
  *
  * Encoding: the ten bytes "omega-ir-1"; then integers as 8 bytes little-endian, and texts as their
- * length (an integer) and their bytes, an absent text as the length 2^64 - 1. Order: image, image_dir, argc, argv,
- * workdir, user, restart, mode, on_full, layers, write_exec, number of grants; for each grant its kind
- * and its fields in the order of include/omega/ir.h. Every field has its length or a fixed one, so no
- * two different IRs have the same encoding.
+ * length (an integer) and their bytes, an absent text as the length 2^64 - 1. Order: image,
+ * image_dir, argc, argv, workdir, user, restart, mode, on_full, layers, write_exec, number of
+ * grants; for each grant its kind and its fields in the order of include/omega/ir.h. Every field
+ * has its length or a fixed one, so no two different IRs have the same encoding.
  */
 #include <string.h>
 
@@ -24,6 +24,7 @@ static void put_num(struct om_sha256 *c, uint64_t n)
 	om_sha256_update(c, b, sizeof(b));
 }
 
+/* NULL and "" are different policies (no pattern, the pattern that matches all). */
 static void put_text(struct om_sha256 *c, const char *s)
 {
 	if (!s) {

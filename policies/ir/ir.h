@@ -1,8 +1,9 @@
 /*
  * Building, normalising and comparing the IR.
  *
- * Comes in: grants from the capabilities. Goes out: the normal form and its digest, the policy id. Called
- * by: policies/compile.c, policies/caps, tests. Never does: judge a grant (that is the capability's).
+ * Comes in: grants from the capabilities. Goes out: the normal form and its digest, the policy id.
+ * Called by: policies/compile.c, policies/caps, tests. Never does: judge a grant (that is the
+ * capability's).
  */
 #ifndef OMEGA_POLICIES_IR_H
 #define OMEGA_POLICIES_IR_H
@@ -26,18 +27,21 @@ const char *om_ir_text(struct om_ir *ir, const char *text, size_t len) OM_MUST_C
 int om_ir_add(struct om_ir *ir, const struct om_grant *g, struct om_err *err) OM_MUST_CHECK;
 
 /*
- * Brings the grants into normal form and sets the policy id. Two IRs that grant the same have the same
- * form whatever the order, the duplicates and the overlaps that they were built from:
- *   files: one grant for each (path, tree, pattern); .may holds what trees above it give as well, so that
- *     the nearest grant to an object tells everything; what adds nothing to a tree above is dropped
- *   egress: for each protocol, the ports are cut into the fewest ranges in which the same networks are
- *     granted, and each range names the fewest networks
+ * Brings the grants into normal form and sets the policy id. Two IRs that grant the same have the
+ * same form whatever the order, the duplicates and the overlaps that they were built from:
+ *   files: one grant for each (path, tree, pattern); .may holds what trees above it give as well,
+ *     so that the nearest grant to an object tells everything; what adds nothing to a tree above is
+ *     dropped
+ *   egress: for each protocol, the ports are cut into the fewest ranges in which the same
+ *     networks are granted, and each range names the fewest networks
  *   the rest: sorted, without duplicates
  * Idempotent. -ENOMEM, -E2BIG (OM_ERR_IR_LIMIT).
  */
 int om_ir_normalise(struct om_ir *ir, struct om_err *err) OM_MUST_CHECK;
 
-/* The parts of om_ir_normalise, each over its own kind; *COUNT grants at G, written back smaller. */
+/*
+ * The parts of om_ir_normalise, each over its own kind; *COUNT grants at G, written back smaller.
+ */
 int om_ir_normal_files(struct om_grant *g, uint32_t *count, struct om_err *err) OM_MUST_CHECK;
 int om_ir_normal_egress(struct om_ir *ir, struct om_err *err) OM_MUST_CHECK;
 

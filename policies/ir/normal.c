@@ -1,9 +1,9 @@
 /*
  * The normal form: sorting, and what holds for all kinds of grants.
  *
- * Comes in: an IR as the capabilities built it. Goes out: the same grants in the one form that stands
- * for everything that grants the same. Called by: policies/compile.c. Never does: change what is
- * granted; tests prove that by asking the interpreter before and after.
+ * Comes in: an IR as the capabilities built it. Goes out: the same grants in the one form that
+ * stands for everything that grants the same. Called by: policies/compile.c. Never does: change
+ * what is granted; tests prove that by asking the interpreter before and after.
  */
 #include <errno.h>
 #include <string.h>
@@ -32,6 +32,7 @@ static int file_compare(const struct om_grant_file *a, const struct om_grant_fil
 	return ret ? ret : text_compare(a->suffix, b->suffix);
 }
 
+/* By place first: two mounts on one place must stand side by side to be found. */
 static int mount_compare(const struct om_grant_mount *a, const struct om_grant_mount *b)
 {
 	int ret = om_ir_path_compare(a->to, b->to);
@@ -82,7 +83,9 @@ int om_ir_compare(const struct om_grant *a, const struct om_grant *b)
 	return 0;
 }
 
-/* Equal content: the earlier line of the manifest stands first, and is the one that reports name. */
+/*
+ * Equal content: the earlier line of the manifest stands first, and is the one that reports name.
+ */
 static int sort_compare(const void *pa, const void *pb)
 {
 	const struct om_grant *a = pa, *b = pb;

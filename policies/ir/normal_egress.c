@@ -1,11 +1,13 @@
 /*
  * The normal form of egress grants.
  *
- * Comes in: networks with port ranges, overlapping in any way. Goes out: the one description of the same
- * set of (address, port): the ports are cut where the set of addresses changes, and each piece
- * lists its addresses as the fewest networks. Called by: om_ir_normalise. Never does: widen the set.
+ * Comes in: networks with port ranges, overlapping in any way. Goes out: the one description of the
+ * same set of (address, port): the ports are cut where the set of addresses changes, and each piece
+ * lists its addresses as the fewest networks. Called by: om_ir_normalise. Never does: widen the
+ * set.
  *
- * The work is (pieces x grants), both bounded by OM_GRANTS_MAX and in practice by the manifest's size.
+ * The work is (pieces x grants), both bounded by OM_GRANTS_MAX and in practice by the manifest's
+ * size.
  */
 #include <errno.h>
 #include <string.h>
@@ -162,7 +164,9 @@ int om_ir_normal_egress(struct om_ir *ir, struct om_err *err)
 	for (size_t p = 0; p < OM_ARRAY_LEN(protos); p++) {
 		uint32_t lo = 0, hi;
 
-		/* The protocol's grants to the front, sorted; those of the other one stay behind. */
+		/*
+		 * The protocol's grants to the front, sorted; those of the other one stay behind.
+		 */
 		for (hi = 0; hi < n; hi++) {
 			if (work[hi].egress.proto == protos[p]) {
 				struct om_grant swap = work[lo];

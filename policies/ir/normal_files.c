@@ -1,14 +1,14 @@
 /*
  * The normal form of file grants.
  *
- * Comes in: file grants sorted by om_ir_compare, without duplicates. Goes out: fewer of them, each with the
- * rights that trees above give to the same object. Called by: om_ir_normalise. Never does: depend on the
- * manifest's order.
+ * Comes in: file grants sorted by om_ir_compare, without duplicates. Goes out: fewer of them, each
+ * with the rights that trees above give to the same object. Called by: om_ir_normalise. Never does:
+ * depend on the manifest's order.
  *
- * One pass with a stack of the trees that are open around the current path: the sort puts a directory
- * right before what lies below it. The rights of a grant are made complete because the kernel looks
- * for the *nearest* granted object above a file and stops there: with partial rights, naming
- * a file below a granted tree would take rights away.
+ * One pass with a stack of the trees that are open around the current path: the sort puts a
+ * directory right before what lies below it. The rights of a grant are made complete because the
+ * kernel looks for the *nearest* granted object above a file and stops there: with partial rights,
+ * naming a file below a granted tree would take rights away.
  */
 #include <errno.h>
 #include <string.h>

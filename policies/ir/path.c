@@ -1,8 +1,9 @@
 /*
  * Paths and name patterns as the IR compares them.
  *
- * Comes in: canonical absolute paths. Goes out: order, coverage, matches. Called by: the normal form, the
- * interpreter, the capabilities. Never does: resolve anything; a path here is only a string.
+ * Comes in: canonical absolute paths. Goes out: order, coverage, matches. Called by: the normal
+ * form, the interpreter, the capabilities. Never does: resolve anything; a path here is only a
+ * string.
  */
 #include <string.h>
 

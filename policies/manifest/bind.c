@@ -1,8 +1,8 @@
 /*
  * From the TOML tree to branes with bound values.
  *
- * Comes in: the tree. Goes out: one bound brane for each [brane.NAME]. Called by: policies/compile.c. Never
- * does: decide what a key means; it only finds the descriptor that does.
+ * Comes in: the tree. Goes out: one bound brane for each [brane.NAME]. Called by:
+ * policies/compile.c. Never does: decide what a key means; it only finds the descriptor that does.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -63,6 +63,7 @@ static size_t known_words(const char *table, const char **words)
 	return n;
 }
 
+/* The value is still bound and checked after this: one run shows all that is wrong with it. */
 static void refuse_missing(struct om_binder *b, const struct om_cap *cap, const struct om_field *f,
 			   const char *section, struct om_pos pos)
 {
@@ -117,6 +118,7 @@ static void bind_section(struct om_binder *b, const char *table, const char *sec
 	}
 }
 
+/* By presence, not by value: a key with a wrong value has its finding already. */
 static void require(struct om_binder *b, const char *section, const struct om_toml_node *node)
 {
 	const struct om_cap *cap;

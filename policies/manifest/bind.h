@@ -1,9 +1,9 @@
 /*
  * From the TOML tree to typed fields.
  *
- * Comes in: a parsed manifest. Goes out: for each brane, values bound to the field tables of the registered
- * capabilities, or findings. Called by: policies/compile.c. Never does: know a single key by name, except
- * `brane`; every other one comes from a descriptor.
+ * Comes in: a parsed manifest. Goes out: for each brane, values bound to the field tables of the
+ * registered capabilities, or findings. Called by: policies/compile.c. Never does: know a single
+ * key by name, except `brane`; every other one comes from a descriptor.
  */
 #ifndef OMEGA_POLICIES_BIND_H
 #define OMEGA_POLICIES_BIND_H
@@ -26,9 +26,9 @@ struct om_binding {
 };
 
 /*
- * Binds what TOML holds and takes ownership of TOML in every case. Findings go to DIAGS; a value with an error is
- * left out of the result, so that the capabilities can still look at the others. -ENOMEM, else 0: whether
- * there were errors is told by diags->errors.
+ * Binds what TOML holds and takes ownership of TOML in every case. Findings go to DIAGS; a value
+ * with an error is left out of the result, so that the capabilities can still look at the others.
+ * -ENOMEM, else 0: whether there were errors is told by diags->errors.
  */
 int om_bind(struct om_toml *toml, struct om_binding *out, struct om_diags *diags,
 	    struct om_err *err) OM_MUST_CHECK;
@@ -46,8 +46,8 @@ struct om_binder {
 };
 
 /*
- * Binds NODE to field F, which stands in SECTION ("brane.api.network"). False if the value is left out;
- * the finding, or b->nomem, says why. OUT keeps key and key_pos as the caller set them.
+ * Binds NODE to field F, which stands in SECTION ("brane.api.network"). False if the value is left
+ * out; the finding, or b->nomem, says why. OUT keeps key and key_pos as the caller set them.
  */
 bool om_bind_value(struct om_binder *b, const struct om_field *f, const char *section,
 		   const struct om_toml_node *node, struct om_value *out) OM_MUST_CHECK;

@@ -1,9 +1,10 @@
 /*
  * Binding one value to one field.
  *
- * Comes in: a node of the TOML tree and the field it should be. Goes out: a value, or a finding with
- * what was found, what was expected and what to write. Called by: bind.c, and itself for what is nested
- * (no deeper than the field tables are, whatever the manifest does). Never does: convert in silence.
+ * Comes in: a node of the TOML tree and the field it should be. Goes out: a value, or a finding
+ * with what was found, what was expected and what to write. Called by: bind.c, and itself for what
+ * is nested (no deeper than the field tables are, whatever the manifest does). Never does: convert
+ * in silence.
  */
 #include <stdio.h>
 #include <string.h>
@@ -41,6 +42,9 @@ static const char *example(const struct om_field *f, char *buf, size_t size)
 	return buf;
 }
 
+/*
+ * The field's own example is the remedy, so that what is printed always binds (a test proves it).
+ */
 static bool wrong_type(struct om_binder *b, const struct om_field *f, const char *section,
 		       const struct om_toml_node *node, const struct om_value *out,
 		       const char *want)
@@ -89,6 +93,7 @@ static bool bind_word(struct om_binder *b, const struct om_field *f, const char 
 					 f->words[i]);
 	if (used < sizeof(what))
 		snprintf(what + used, sizeof(what) - used, "; found '%.40s'", out->text);
+	/* The nearest word, or the first: an empty hint teaches nothing. */
 	near = om_nearest(out->text, f->words, n);
 	snprintf(hint, sizeof(hint), near ? "did you mean '%s'?" : "write %s = \"%s\"",
 		 near ? near : f->key, f->words[0]);
@@ -158,6 +163,7 @@ static bool bind_unit(struct om_binder *b, const struct om_field *f, const char 
 	enum om_unit_fault fault;
 	char hint[200];
 
+	/* Whole cores are the one quantity that needs no unit. */
 	if (node->type == OM_TOML_INTEGER && f->type == OM_FIELD_CPU && node->integer >= 0 &&
 	    node->integer <= UINT32_MAX) {
 		out->num = (uint64_t)node->integer * 1000;
@@ -321,6 +327,7 @@ static bool bind_item(struct om_binder *b, const struct om_field *f, const char 
 	return bind_table(b, f, path, node, v);
 }
 
+/* A bad item is left out and the others are bound: each item has its own finding. */
 static bool bind_list(struct om_binder *b, const struct om_field *f, const char *section,
 		      const struct om_toml_node *node, struct om_value *out)
 {

@@ -1,8 +1,9 @@
 /*
  * What a manifest may and may not add to the base profile.
  *
- * Comes in: a name. Goes out: its number, whether the profile has it, why it is never granted. Called by: the
- * syscalls capability. Never does: hold the profile itself; that is base_syscalls.def.
+ * Comes in: a name. Goes out: its number, whether the profile has it, why it is never granted.
+ * Called by: the syscalls capability. Never does: hold the profile itself; that is
+ * base_syscalls.def.
  */
 #include <string.h>
 #include <seccomp.h>
@@ -83,7 +84,9 @@ int om_profile_nr(const char *name)
 {
 	int nr = seccomp_syscall_resolve_name_arch(SCMP_ARCH_X86_64, name);
 
-	/* Below zero: unknown to this libseccomp, or one of its own numbers for what x86_64 lacks. */
+	/*
+	 * Below zero: unknown to this libseccomp, or one of its own numbers for what x86_64 lacks.
+	 */
 	if (nr < 0)
 		nr = om_sys_nr(name);
 	/* A number without a row would be granted here and denied by the filter. */

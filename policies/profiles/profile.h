@@ -1,8 +1,8 @@
 /*
  * What a manifest may and may not add to the base profile of system calls.
  *
- * Comes in: a name. Goes out: facts about it. Called by: the syscalls capability, tests. Never does: depend on
- * the host's kernel; numbers are x86_64's.
+ * Comes in: a name. Goes out: facts about it. Called by: the syscalls capability, tests. Never
+ * does: depend on the host's kernel; numbers are x86_64's.
  */
 #ifndef OMEGA_POLICIES_PROFILE_H
 #define OMEGA_POLICIES_PROFILE_H

@@ -1,9 +1,9 @@
 /*
  * Fuzzer of the whole compiler: manifest bytes to normalised IRs.
  *
- * Comes in: bytes from libFuzzer; tests/vectors/invalid and tests/vectors/manifests are a good corpus. Goes
- * out: a trap when an invariant breaks. Called by: make fuzz. Never does: judge a policy; it checks what must
- * hold for every one.
+ * Comes in: bytes from libFuzzer; tests/vectors/invalid and tests/vectors/manifests are a good
+ * corpus. Goes out: a trap when an invariant breaks. Called by: make fuzz. Never does: judge a
+ * policy; it checks what must hold for every one.
  */
 #include <string.h>
 
@@ -50,7 +50,10 @@ static void check_ir(struct om_ir *ir)
 		if (g->kind == OM_GRANT_FILE) {
 			check_path(g->file.path);
 			CHECK(g->file.may && (!g->file.prefix || (kernel && !g->file.tree)));
-			/* The promise that matters most: nothing is writable and executable unasked. */
+			/*
+			 * The promise that matters most: nothing is writable and executable
+			 * unasked.
+			 */
 			CHECK(ir->write_exec || !(g->file.may & OM_MAY_EXEC) ||
 			      !(g->file.may & (OM_MAY_WRITE | OM_MAY_CREATE)));
 		} else if (g->kind == OM_GRANT_EGRESS) {

@@ -1,4 +1,6 @@
-/* The way from a manifest to findings: ids, positions, texts, remedies, and that none is skipped. */
+/*
+ * The way from a manifest to findings: ids, positions, texts, remedies, and that none is skipped.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>

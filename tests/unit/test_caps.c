@@ -1,8 +1,9 @@
 /*
- * The capabilities: their descriptors are complete, and each way to be wrong is found where it stands.
+ * The capabilities: their descriptors are complete, and each way to be wrong is found where it
+ * stands.
  *
- * tests/vectors/invalid/CASE.toml ends in comments `# expect OM1203 3:1`: exactly these findings, warnings
- * included, wherever they come in the list.
+ * tests/vectors/invalid/CASE.toml ends in comments `# expect OM1203 3:1`: exactly these findings,
+ * warnings included, wherever they come in the list.
  */
 #include <dirent.h>
 #include <errno.h>

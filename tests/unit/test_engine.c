@@ -1,6 +1,6 @@
 /*
- * The reference interpreter against tests/vectors/manifests/CAPABILITY/CASE/{brane.toml,requests}, and what
- * it suggests: each suggested line, added to the manifest, must grant the request.
+ * The reference interpreter against tests/vectors/manifests/CAPABILITY/CASE/{brane.toml,requests},
+ * and what it suggests: each suggested line, added to the manifest, must grant the request.
  *
  * A line of requests: `file.read /etc/x -> allow`, or `-> deny`; `#` begins a comment line.
  */
@@ -249,7 +249,9 @@ static void test_unknown_is_denied(void **state)
 	om_diags_done(&d);
 }
 
-/* Entries are a tree's to give: the right on one object, even a directory, speaks of no name in it. */
+/*
+ * Entries are a tree's to give: the right on one object, even a directory, speaks of no name in it.
+ */
 static void test_object_gives_no_entries(void **state)
 {
 	struct om_grant g = {.kind = OM_GRANT_FILE,

@@ -1,6 +1,6 @@
 /*
- * The normal form and the policy id: equal grants have one id whatever their spelling, different grants
- * have different ones, and normalising never changes a verdict.
+ * The normal form and the policy id: equal grants have one id whatever their spelling, different
+ * grants have different ones, and normalising never changes a verdict.
  *
  * The random parts use a fixed generator with a printed seed, so that a failure can be repeated.
  */
@@ -275,8 +275,8 @@ static struct om_ir *make(const struct om_grant *g, uint32_t n)
 }
 
 /*
- * For random sets of grants: the normal form answers every question as the plain set does; it is the
- * same for every order and for repeated grants; normalising twice changes nothing.
+ * For random sets of grants: the normal form answers every question as the plain set does; it is
+ * the same for every order and for repeated grants; normalising twice changes nothing.
  */
 static void test_normal_form(void **state)
 {

@@ -1,4 +1,6 @@
-/* Requests as text: what is taken, what is refused, and that formatting is the inverse of parsing. */
+/*
+ * Requests as text: what is taken, what is refused, and that formatting is the inverse of parsing.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
