@@ -1,6 +1,7 @@
 /*
- * The reference interpreter against tests/vectors/manifests/CAPABILITY/CASE/{brane.toml,requests},
- * and what it suggests: each suggested line, added to the manifest, must grant the request.
+ * The reference interpreter, and the simulated artifacts made from the same manifest, against
+ * tests/vectors/manifests/CAPABILITY/CASE/{brane.toml,requests}, and what it suggests: each
+ * suggested line, added to the manifest, must grant the request.
  *
  * A line of requests: `file.read /etc/x -> allow`, or `-> deny`; `#` begins a comment line.
  */
@@ -68,10 +69,12 @@ static void check_suggestion(const char *where, const struct om_request *req,
 	om_diags_done(&d);
 }
 
-static void check_line(const char *where, const struct om_ir *ir, char *line)
+static void check_line(const char *where, const struct om_ir *ir, const struct om_bundle *bundle,
+		       char *line)
 {
 	char *arrow = strstr(line, " -> "), back[OM_PATH_MAX + 64];
 	struct om_request req, again;
+	struct om_sim_result sim;
 	struct om_verdict v;
 	struct om_err err = {0};
 	bool want;
@@ -87,6 +90,10 @@ static void check_line(const char *where, const struct om_ir *ir, char *line)
 	om_engine_decide(ir, &req, &v);
 	if (v.allow != want)
 		fail_msg("%s: %s: expected %s", where, line, want ? "allow" : "deny");
+	om_sim_decide(bundle, &req, &sim);
+	if (sim.allow != want)
+		fail_msg("%s: %s: the artifacts say %s (layer %d)", where, line,
+			 sim.allow ? "allow" : "deny", (int)sim.where);
 	/* Allowed: by a grant, or by what no grant stands for. */
 	if (v.allow && v.grant < 0)
 		assert_true(req.op == OM_OP_SYSCALL || req.op == OM_OP_MEM_EXEC);
@@ -103,12 +110,19 @@ static void check_line(const char *where, const struct om_ir *ir, char *line)
 static void check_case(const char *folder)
 {
 	char path[1400], line[OM_PATH_MAX + 64];
+	OM_CLEANUP(om_free_ptr) uint8_t *data = NULL;
+	struct om_bundle bundle;
 	struct om_policy *p;
+	struct om_err err = {0};
+	size_t len;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/brane.toml", folder);
 	p = compile_file(path);
 	assert_int_equal(om_policy_count(p), 1);
+	if (om_emit_bundle(om_policy_ir(p, 0), &data, &len, &err) < 0 ||
+	    om_bundle_open(data, len, &bundle, &err) < 0)
+		fail_msg("%s: %s", folder, err.text);
 	snprintf(path, sizeof(path), "%s/requests", folder);
 	f = fopen(path, "re");
 	if (!f)
@@ -116,7 +130,7 @@ static void check_case(const char *folder)
 	while (fgets(line, sizeof(line), f)) {
 		line[strcspn(line, "\n")] = 0;
 		if (line[0] && line[0] != '#')
-			check_line(folder, om_policy_ir(p, 0), line);
+			check_line(folder, om_policy_ir(p, 0), &bundle, line);
 	}
 	fclose(f);
 	om_policy_free(p);
