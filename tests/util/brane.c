@@ -172,6 +172,11 @@ void tb_listen(struct tb *tb, uint8_t proto, uint16_t port)
 	l->grant = tb->listen_n;
 }
 
+static int order_egress(const void *a, const void *b)
+{
+	return memcmp(a, b, offsetof(struct om_b_egress, grant));
+}
+
 static void make_bundle(struct tb *tb)
 {
 	struct om_b_meta meta = {0};
@@ -185,6 +190,7 @@ static void make_bundle(struct tb *tb)
 
 	free(tb->bundle_data);
 	tb->bundle_data = NULL;
+	qsort(tb->egress, tb->egress_n, sizeof(tb->egress[0]), order_egress);
 	if (om_bundle_w_new(&w, &err) || om_bundle_w_str(w, "t", &meta.name, &err) ||
 	    om_bundle_w_str(w, "/", &meta.workdir, &err) || om_bundle_w_str(w, "grant", &off, &err))
 		die("bundle", &err);
@@ -299,6 +305,21 @@ void tb_stat(struct tb *tb, struct om_stat *out)
 	om_bpf_drain_fds(tb->bpf, &fds);
 	if (bpf_map_lookup_elem(fds.stats, &tb->slot.brane, out))
 		die("om_stats", NULL);
+}
+
+int tb_map(const char *path)
+{
+	return bpf_obj_get(path);
+}
+
+int tb_map_put(int map, const void *key, const void *value)
+{
+	return bpf_map_update_elem(map, key, value, BPF_ANY);
+}
+
+int tb_map_drop(int map, const void *key)
+{
+	return bpf_map_delete_elem(map, key);
 }
 
 const char *tb_event_path(const struct om_event_path *e)

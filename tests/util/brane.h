@@ -63,6 +63,11 @@ void tb_stat(struct tb *tb, struct om_stat *out);
 /* The path of a path event, "/etc/passwd", in a static buffer. */
 const char *tb_event_path(const struct om_event_path *e);
 
+/* Tampering: a pinned map by path, an entry put and dropped behind the loader's back. */
+int tb_map(const char *path);
+int tb_map_put(int map, const void *key, const void *value);
+int tb_map_drop(int map, const void *key);
+
 /*
  * Runs FN and compares: its result, exactly COUNT events, the first of them with OP and HOOK (when
  * COUNT is not 0). Prints what it found and returns 0 on a difference.
