@@ -26,14 +26,27 @@ struct doctor {
 	bool missing;
 };
 
+struct check {
+	const char *what, *layer;
+	bool ok, optional;
+};
+
+static void add_check(struct doctor *d, struct check c, const char *why, const char *todo)
+{
+	bool gap = !c.ok && !c.optional;
+
+	d->missing |= gap;
+	json_array_append_new(d->rows,
+			      json_pack("{s:o,s:s,s:b,s:b,s:o,s:o}", "hook",
+					om_ctl_json_text(c.what), "layer", c.layer, "ok", (int)c.ok,
+					"required", (int)!c.optional, "why", om_ctl_json_text(why),
+					"todo", om_ctl_json_text(gap ? todo : "")));
+}
+
 static void add(struct doctor *d, const char *what, const char *layer, bool ok, const char *why,
 		const char *todo)
 {
-	d->missing |= !ok;
-	json_array_append_new(d->rows,
-			      json_pack("{s:o,s:s,s:b,s:o,s:o}", "hook", om_ctl_json_text(what),
-					"layer", layer, "ok", (int)ok, "why", om_ctl_json_text(why),
-					"todo", om_ctl_json_text(ok ? "" : todo)));
+	add_check(d, (struct check){.what = what, .layer = layer, .ok = ok}, why, todo);
 }
 
 static bool slurp(const char *path, char buf[static TEXT])
@@ -177,32 +190,62 @@ static void ask_daemon(struct doctor *d, struct om_err *err)
 		bool ok = json_is_true(json_object_get(h, "ok"));
 		const char *layer = om_json_text(h, "layer", "?");
 
-		/* A hook that this kernel may lack is shown, but is no gap. */
-		add(d, om_json_text(h, "name", "?"), layer,
-		    ok || !json_is_true(json_object_get(h, "required")),
-		    ok ? "" : om_json_text(h, "why", ""), todo_for(layer));
+		add_check(d,
+			  (struct check){.what = om_json_text(h, "name", "?"),
+					 .layer = layer,
+					 .ok = ok,
+					 .optional = !json_is_true(json_object_get(h, "required"))},
+			  om_json_text(h, "why", ""), todo_for(layer));
 	}
+}
+
+/* Each remedy once, however many hooks need it. */
+static void print_todo(const struct doctor *d)
+{
+	json_t *seen = json_object(), *one;
+	size_t i;
+
+	json_array_foreach (d->rows, i, one) {
+		const char *todo = om_json_text(one, "todo", "");
+
+		if (!*todo || json_object_get(seen, todo))
+			continue;
+		if (!json_object_size(seen))
+			printf("\nwhat to do:\n");
+		json_object_set_new(seen, todo, json_true());
+		printf("  %s (%s): ", om_json_text(one, "layer", "?"),
+		       om_json_text(one, "hook", "?"));
+		om_ctl_put(stdout, todo, strlen(todo));
+		putchar('\n');
+	}
+	json_decref(seen);
 }
 
 static int print_rows(const struct doctor *d, struct om_err *err)
 {
-	static const char *const heads[] = {"HOOK", "LAYER", "OK", "WHY", "WHAT TO DO"};
+	static const char *const heads[] = {"HOOK", "LAYER", "OK", "WHY"};
 	struct om_table t;
 	json_t *one;
 	size_t i;
 	int ret;
 
-	om_table_init(&t, heads, 5);
+	om_table_init(&t, heads, 4);
 	json_array_foreach (d->rows, i, one) {
+		bool ok = json_is_true(json_object_get(one, "ok"));
+		bool required = json_is_true(json_object_get(one, "required"));
 		const char *cells[] = {om_json_text(one, "hook", "?"),
 				       om_json_text(one, "layer", "?"),
-				       json_is_true(json_object_get(one, "ok")) ? "yes" : "NO",
-				       om_json_text(one, "why", ""), om_json_text(one, "todo", "")};
+				       ok	  ? "yes"
+				       : required ? "NO"
+						  : "no, optional",
+				       om_json_text(one, "why", "")};
 
 		om_table_row(&t, cells);
 	}
 	ret = om_table_print(d->ctl, &t, err);
 	om_table_done(&t);
+	if (!ret)
+		print_todo(d);
 	return ret;
 }
 

@@ -198,6 +198,9 @@ static int count(struct groups *g, const struct om_ctl_event *e, struct om_err *
 	one->count += e->count;
 	if (!*e->obj)
 		return 0;
+	/* Not an object but the fields of a record: the kind says what matters. */
+	if (!e->denied && !e->would && strchr(e->obj, '=') && strncmp(e->kind, "policy.", 7) != 0)
+		return 0;
 	n = json_object_get(one->objects, e->obj);
 	/* A workload chooses its objects: a bound keeps it from choosing our memory too. */
 	if (!n && json_object_size(one->objects) >= OBJECTS_MAX)

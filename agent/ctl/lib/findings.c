@@ -153,7 +153,9 @@ void om_findings_print(const json_t *findings, const char *name, const char *dat
 		for (unsigned int k = 0; k < OM_ARRAY_LEN(severities); k++)
 			if (strcmp(sev, severities[k]) == 0)
 				d.severity = k;
-		put_finding(f, &d, data, len, color);
+		/* Warnings came from the same compiler here, and were printed already. */
+		if (d.severity == OM_SEV_ERROR)
+			put_finding(f, &d, data, len, color);
 	}
 }
 

@@ -13,6 +13,8 @@
 #include "agent/ctl/lib/source.h"
 
 #define FOLDER_MAX 1024u /* manifests in one folder */
+/* More than the parser takes, so that its finding can say how large the file is. */
+#define READ_MAX (4u * OM_MANIFEST_BYTES_MAX)
 
 void om_sources_done(struct om_sources *s)
 {
@@ -28,9 +30,9 @@ void om_sources_done(struct om_sources *s)
 
 static int read_fd(int fd, const char *name, struct om_source *out, struct om_err *err)
 {
-	size_t cap = OM_MANIFEST_BYTES_MAX + 1;
+	size_t cap = READ_MAX;
+	char *fit;
 
-	/* One byte too many is enough for the parser to refuse it with its own finding. */
 	out->data = malloc(cap);
 	out->name = strdup(name);
 	if (!out->data || !out->name)
@@ -46,6 +48,8 @@ static int read_fd(int fd, const char *name, struct om_source *out, struct om_er
 			break;
 		out->len += (size_t)n;
 	}
+	fit = realloc(out->data, OM_MAX(out->len, (size_t)1));
+	out->data = fit ? fit : out->data;
 	return 0;
 }
 

@@ -3,7 +3,7 @@
  *
  * Comes in: a file name, "-" or a folder. Goes out: bytes; findings as text with the source line, or as
  * JSON. Called by: lint, compile, apply, simulate, run. Never does: follow a folder into folders, or
- * read more than one byte past what a manifest may have (the parser then says that it is too large).
+ * read without a bound (a little more than a manifest may have; the parser then says that it is too large).
  */
 #ifndef OMEGA_CTL_SOURCE_H
 #define OMEGA_CTL_SOURCE_H
@@ -40,7 +40,7 @@ int om_sources_compile(struct om_sources *s, struct om_err *err) OM_MUST_CHECK;
 void om_source_print(const struct om_ctl *ctl, const struct om_source *s, FILE *f, bool color);
 /* The same as a JSON array appended to LIST. */
 int om_source_json(const struct om_source *s, json_t *list) OM_MUST_CHECK;
-/* Findings that the daemon sent, {severity, id, file, line, col, len, message, hint}; DATA its text. */
+/* The errors among findings that the daemon sent, {severity, id, file, line, col, len, message, hint}; DATA its text. */
 void om_findings_print(const json_t *findings, const char *name, const char *data, size_t len,
 		       FILE *f, bool color);
 
