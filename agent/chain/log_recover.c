@@ -272,7 +272,7 @@ static unsigned int count_notes(const struct om_log *log, const struct view *v, 
 }
 
 /*
- * A crash can only have torn the last write, and leaves zeros where bytes are missing. Whole text
+ * A crash can only have torn the last write, and leaves zeros where sectors are missing. Whole text
  * that does not fold to its note, or two notes past the break, is no crash: someone altered it.
  */
 static bool altered(const struct om_log *log, const struct view *v, size_t kept)
@@ -282,7 +282,7 @@ static bool altered(const struct om_log *log, const struct view *v, size_t kept)
 
 	while (end > kept && !v->p[end - 1])
 		end--;
-	return notes > 1 || (notes == 1 && !memchr(v->p + kept, 0, end - kept));
+	return notes > 1 || (notes == 1 && !om_seg_torn(v->p + kept, end - kept, kept));
 }
 
 static int put_torn(struct om_log *log, const char *p, size_t len, struct om_err *err)

@@ -82,6 +82,24 @@ int om_seg_list(int stream_fd, uint64_t **firsts, size_t *n)
 	return 0;
 }
 
+bool om_seg_torn(const char *p, size_t len, uint64_t off)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < len; i++) {
+		if (p[i])
+			continue;
+		if ((off + i) % 512)
+			return false;
+		while (i < len && !p[i])
+			i++;
+		if (i < len && (off + i) % 512)
+			return false;
+		any = true;
+	}
+	return any;
+}
+
 static void put_tree(struct om_out *o, const struct om_tree *t)
 {
 	bool first = true;

@@ -12,6 +12,7 @@
 #ifndef OMEGA_CHAIN_SEG_H
 #define OMEGA_CHAIN_SEG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "agent/chain/format/json.h"
 #include "agent/chain/format/merkle.h"
@@ -47,6 +48,13 @@ int om_seg_name_parse(const char *name, uint64_t *first);
  * All segment numbers in STREAM_FD (a directory), ascending; *firsts is malloc'd. 0 or -errno.
  */
 int om_seg_list(int stream_fd, uint64_t **firsts, size_t *n) OM_MUST_CHECK;
+
+/*
+ * Whether the LEN bytes at file offset OFF look like a write that lost whole sectors: there are runs
+ * of NUL, and each starts and ends at a multiple of 512 (or at the end of P). Text has no NUL, so a
+ * changed byte is never taken for a crash.
+ */
+bool om_seg_torn(const char *p, size_t len, uint64_t off);
 
 /* Header in three steps: begin, each brane in byte order of its id, end (with LF). */
 void om_seg_head_begin(struct om_out *o, const struct om_seg_head *h);

@@ -305,6 +305,79 @@ static void test_names(void **state)
 	fix_expect_exit(f, 0);
 }
 
+static int no_confirm(struct om_signer *s, uint64_t size, struct om_err *err)
+{
+	return 0;
+}
+
+/* Puts segment 0 back with LEN bytes (then zeros up to FULL, a hole of zeros at HOLE), and the key. */
+static void put_back(struct fix *f, const struct fix_text *t, size_t len, size_t full, size_t hole,
+		     const char *key, size_t key_len)
+{
+	int fd = openat(f->audit_fd, "stream/000000000000.log", O_RDWR | O_TRUNC | O_CLOEXEC);
+	char zeros[512] = {0};
+
+	unlinkat(f->audit_fd, "checkpoint", 0); /* not published before the write was whole */
+	assert_int_equal(write(fd, t->seg[0].p, len), (ssize_t)len);
+	assert_int_equal(ftruncate(fd, (off_t)full), 0);
+	if (hole)
+		assert_int_equal(pwrite(fd, zeros, sizeof(zeros), (off_t)hole), 512);
+	close(fd);
+	fd = openat(f->run_fd, "next.key", O_WRONLY | O_TRUNC | O_CLOEXEC);
+	assert_int_equal(write(fd, key, key_len), (ssize_t)key_len);
+	close(fd);
+}
+
+/* The last write torn at any byte, or with zeros in it: opened again, judged, nothing confirmed lost. */
+static void test_torn_everywhere(void **state)
+{
+	struct fix *f = *state;
+	struct om_signer_ops ops;
+	const struct om_signer_ops *real;
+	struct fix_text t;
+	char key[512];
+	size_t good, end;
+	ssize_t n;
+	uint32_t a;
+	int fd;
+
+	fix_open(f);
+	a = fix_brane(f, "acme/api", "k3v9qz");
+	fix_event(f, a, 1);
+	fix_commit(f);
+	fix_load(f, &t);
+	good = t.line[t.n - 1].off + t.line[t.n - 1].len;
+	fix_text_free(&t);
+	real = f->signer->ops;
+	ops = *real;
+	ops.confirm = no_confirm;
+	f->signer->ops = &ops;
+	for (int i = 2; i < 9; i++)
+		fix_event(f, a, i);
+	fix_commit(f);
+	f->signer->ops = real;
+	fix_crash(f);
+	fix_load(f, &t);
+	end = t.line[t.n - 1].off + t.line[t.n - 1].len;
+	fd = openat(f->run_fd, "next.key", O_RDONLY | O_CLOEXEC);
+	n = read(fd, key, sizeof(key));
+	close(fd);
+	for (size_t cut = good; cut <= end; cut += 23) {
+		int how = (int)(cut % 3);
+		size_t sector = (cut + 511) & ~(size_t)511;
+		bool hole = how == 2 && sector + 512 < end;
+		bool whole = how == 2 ? !hole : cut == good;
+
+		put_back(f, &t, how == 2 ? end : cut, how ? t.seg[0].len : cut, hole ? sector : 0,
+			 key, (size_t)n);
+		fix_expect_exit(f, whole ? 0 : 11);
+		fix_open(f);
+		fix_close(f);
+		fix_expect_exit(f, 11);
+	}
+	fix_text_free(&t);
+}
+
 /* What the signer must refuse, asked directly. */
 static void test_signer_refuses(void **state)
 {
@@ -378,7 +451,8 @@ int main(void)
 		T(test_lost_key_is_counted),   T(test_rollback_is_refused),
 		T(test_sync_failure_moves_on), T(test_drops_are_chained),
 		T(test_hostile_values),	       T(test_names),
-		T(test_signer_refuses),	       T(test_reader_follows),
+		T(test_signer_refuses),	       T(test_torn_everywhere),
+		T(test_reader_follows),
 	};
 
 	return cmocka_run_group_tests_name("chain", tests, NULL, NULL);

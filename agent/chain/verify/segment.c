@@ -189,6 +189,36 @@ static void take_batch(struct walk *w)
 		accept_batch(w);
 }
 
+/* A node note in the lines from SCAN on, as far as the buffer reaches. */
+static bool notes_later(const struct walk *w)
+{
+	size_t at = w->scan;
+
+	while (at < w->len && w->buf[at]) {
+		const char *line = w->buf + at, *lf = memchr(line, '\n', w->len - at);
+
+		if (!lf)
+			return false;
+		if (is_note(line, (size_t)(lf - line)) &&
+		    !memmem(line, (size_t)(lf - line), "/brane/", 7))
+			return true;
+		at += (size_t)(lf - line) + 1;
+	}
+	return false;
+}
+
+/* The newest write of all, with sectors of zeros in it: a crash, not a hand. */
+static bool lost_sectors(struct walk *w)
+{
+	const char *bad = w->bad >= 0 ? w->line[w->bad] : NULL;
+
+	if (!bad || !w->final || om_walk_more(w) < 0)
+		return false;
+	bad = w->line[w->bad];
+	return om_seg_torn(bad, (size_t)(w->buf + w->scan - bad), om_walk_offset(w, bad)) &&
+	       !notes_later(w);
+}
+
 /* Lines up to the next node note. 1: a batch or brane note was taken; 0: the written part ends. */
 static int step(struct walk *w, struct om_err *err)
 {
@@ -209,6 +239,10 @@ static int step(struct walk *w, struct om_err *err)
 		}
 		w->note_line = line;
 		w->note_line_len = len;
+		if (w->n && lost_sectors(w)) {
+			w->torn = true;
+			return 0;
+		}
 		if (w->n)
 			take_batch(w);
 		else
@@ -264,15 +298,15 @@ static void judge_tail(struct walk *w, uint64_t rest)
 {
 	enum walk_fault fault;
 
-	if (runs_on(w)) {
+	if (!w->torn && runs_on(w)) {
 		om_walk_find(w, OM_FINDING_TAMPERED,
 			     is_note(w->buf + w->scan, w->len - w->scan) ? "2" : "1",
 			     w->tree.size + w->n, w->base + w->scan,
 			     "bytes follow where a line ends");
 		return;
 	}
-	if (w->bad >= 0 && memchr(w->line[w->bad], 0, w->line_len[w->bad])) {
-		/* Zeros inside: a page of the last write is missing. */
+	if (w->bad >= 0 && (w->torn || om_seg_torn(w->line[w->bad], w->line_len[w->bad],
+						   om_walk_offset(w, w->line[w->bad])))) {
 		rest += w->scan - (size_t)((const char *)w->line[w->bad] - w->buf);
 		w->n = (uint32_t)w->bad;
 		w->bad = -1;
@@ -297,7 +331,7 @@ static bool wait_for_more(struct walk *w, int *tries)
 	pause_ms(20);
 	/* Read the open end again: it may have been half written. */
 	w->len = w->scan = w->pos;
-	w->eof = false;
+	w->eof = w->torn = false;
 	new_batch(w);
 	return true;
 }
@@ -422,7 +456,7 @@ int om_walk_segment(struct walk *w, int stream_fd, struct om_err *err)
 		return om_err_sys(err, OM_ERR_IO, -errno, "cannot open %s", w->name);
 	w->len = w->pos = w->scan = 0;
 	w->base = 0;
-	w->eof = false;
+	w->eof = w->torn = false;
 	new_batch(w);
 	if (w->first != w->tree.size) {
 		om_walk_find(w, OM_FINDING_TAMPERED, w->first > w->tree.size ? "17" : "16",

@@ -51,6 +51,7 @@ struct walk {
 	uint8_t named[32];  /* as the last commit named it (segment headers) */
 	bool last_close;    /* @node's last record but the commit was log.close */
 	bool recovered;	    /* a recover record is in this batch */
+	bool torn;	    /* the last batch lost sectors: it is judged as a tail */
 	bool note_bad;	    /* the note line is no checkpoint */
 	uint32_t finals;    /* closed branes whose last note is due in this batch's tail */
 	bool saved_seen;
