@@ -176,6 +176,8 @@ int om_txn_purge(struct om_loader *l, const char *name, const struct om_state *s
 /* txn/steps.c: of a new brane; txn/update.c: of one that exists. */
 extern const struct om_step om_create_steps[];
 extern const size_t om_create_count;
+extern const struct om_step om_update_steps[];
+extern const size_t om_update_count;
 int om_txn_update(struct om_txn *t, struct om_err *err) OM_MUST_CHECK;
 
 /* Single steps that create and update share (txn/steps.c). */

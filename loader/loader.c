@@ -226,7 +226,7 @@ int om_loader_kill(struct om_loader *l, const char *name, struct om_err *err)
 	/* Tells the shim that the end was the operator's wish. */
 	if (ret == 0)
 		ret = om_state_put(dir, "killed", "", 0, err);
-	if (ret == 0 && (ret = om_cgroup_kill(cg)) < 0)
+	if (ret == 0 && (ret = om_cgroup_end(cg)) < 0)
 		ret = om_err_sys(err, OM_ERR_CGROUP, ret, "cannot kill %s", name);
 	return ret == 0 ? om_cgroup_wait_empty(cg, OM_EMPTY_WAIT_MS, err) : ret;
 }

@@ -63,10 +63,21 @@ int om_caps_drop(void)
 	return 0;
 }
 
-int om_caps_clear(void)
+static int set_caps(uint32_t low)
 {
 	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct d[2];
 	memset(d, 0, sizeof(d));
+	d[0].effective = d[0].permitted = low;
 	return syscall(SYS_capset, &h, d) < 0 ? -errno : 0;
+}
+
+int om_caps_clear(void)
+{
+	return set_caps(0);
+}
+
+int om_caps_keep_kill(void)
+{
+	return set_caps(1u << CAP_KILL);
 }

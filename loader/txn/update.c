@@ -148,6 +148,19 @@ static int undo_stage(struct om_txn *t, struct om_err *err)
 	return om_state_write(t->dir, &t->old, err);
 }
 
+/*
+ * Time for the old shim to say how its workload ended; then it is not waited for. Its cgroup is made
+ * anew: one that was killed cannot be born into any more (process/reap.c).
+ */
+static int new_shim_cgroup(struct om_txn *t, struct om_err *err)
+{
+	struct om_err ignored;
+	(void)!om_cgroup_wait_empty(t->shim_cg, OM_SHIM_END_MS, &ignored);
+	om_close_fd(&t->shim_cg);
+	int ret = om_cgroup_remove(t->l->shims, t->name, err);
+	return ret < 0 ? ret : om_cgroup_make(t->l->shims, t->name, &t->shim_cg, NULL, err);
+}
+
 /* A workload that must end ends before the new policy is live: it never runs under the new one. */
 static int step_stop(struct om_txn *t, struct om_err *err)
 {
@@ -162,19 +175,13 @@ static int step_stop(struct om_txn *t, struct om_err *err)
 	t->old_killed = t->old.info.state != OM_BRANE_EXITED;
 	if (t->old_killed) {
 		ret = om_state_put(t->dir, "killed", "", 0, err);
-		if (ret == 0 && (ret = om_cgroup_kill(t->cg)) < 0)
+		if (ret == 0 && (ret = om_cgroup_end(t->cg)) < 0)
 			ret = om_err_sys(err, OM_ERR_CGROUP, ret, "cannot kill %s", t->name);
-		if (ret == 0)
-			ret = om_cgroup_freeze(t->cg, false, err);
 		if (ret == 0)
 			ret = om_cgroup_wait_empty(t->cg, OM_EMPTY_WAIT_MS, err);
 	}
-	/* Time for its shim to say how it ended; then it is not waited for. */
-	if (ret == 0 && om_cgroup_wait_empty(t->shim_cg, OM_SHIM_END_MS, NULL) < 0 &&
-	    (ret = om_cgroup_kill(t->shim_cg)) < 0)
-		ret = om_err_sys(err, OM_ERR_CGROUP, ret, "cannot end the shim of %s", t->name);
 	if (ret == 0)
-		ret = om_cgroup_wait_empty(t->shim_cg, OM_EMPTY_WAIT_MS, err);
+		ret = new_shim_cgroup(t, err);
 	om_state_forget_exit(t->dir);
 	t->st.info.exit_cause = t->st.info.exit_code = 0;
 	return ret;
@@ -272,7 +279,7 @@ static int undo_commit(struct om_txn *t, struct om_err *err)
 			  t->name);
 }
 
-static const struct om_step steps[] = {
+const struct om_step om_update_steps[] = {
 	{"check", false, om_step_check, NULL},
 	{"resolve", false, om_step_resolve, NULL},
 	{"open", false, step_open, NULL},
@@ -287,6 +294,8 @@ static const struct om_step steps[] = {
 	{"spawn", true, step_spawn, om_undo_spawn},
 	{"commit", true, step_commit, undo_commit},
 };
+
+const size_t om_update_count = OM_ARRAY_LEN(om_update_steps);
 
 int om_txn_update(struct om_txn *t, struct om_err *err)
 {
@@ -305,7 +314,7 @@ int om_txn_update(struct om_txn *t, struct om_err *err)
 			return ret;
 		t->st.info.restarts++;
 	}
-	int ret = om_txn_run(t, steps, OM_ARRAY_LEN(steps), err);
+	int ret = om_txn_run(t, om_update_steps, om_update_count, err);
 	if (ret < 0 || !wants_bpf(t) || !dropped || dropped == t->st.info.policy)
 		return ret;
 	/* Nobody decides by it any more; entries that stay behind cost memory, not safety. */

@@ -79,7 +79,9 @@ void shim_end(struct shim *s)
 	ssize_t n = read(s->status, &st, sizeof(st));
 	while (waitid(P_PID, (id_t)s->init, &si, WEXITED) < 0 && errno == EINTR)
 		;
-	shim_cgroup_kill();
+	/* The kernel ends a pid namespace with its init; without one, that is ours to do. */
+	if (!(s->birth.plan->layers & OM_LAYER_PROCESS) && om_cgroup_end(OM_FD_CGROUP) < 0)
+		shim_cgroup_kill();
 	wait_empty();
 
 	memcpy(e->magic, OM_EXIT_MAGIC, sizeof(e->magic));
