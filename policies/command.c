@@ -18,7 +18,7 @@ static bool may_exec(const struct om_ir *ir, const char *path)
 
 	if (path[0] != '/' || strlen(path) >= sizeof(req.text))
 		return false;
-	strcpy(req.text, path);
+	memcpy(req.text, path, strlen(path) + 1);
 	om_engine_decide(ir, &req, &v);
 	return v.allow;
 }

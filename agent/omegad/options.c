@@ -99,7 +99,7 @@ static int take(struct omegad_opts *o, int c, const char *arg)
 	case 'x':
 		if (*arg != '/' || strlen(arg) >= sizeof(o->libexec))
 			return -1;
-		strcpy(o->libexec, arg);
+		memcpy(o->libexec, arg, strlen(arg) + 1);
 		return 0;
 	case 'R':
 		return number(arg, &o->ready_fd);

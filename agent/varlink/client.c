@@ -23,7 +23,7 @@ int om_vl_client_open(struct om_vl_client *c, const char *path, struct om_err *e
 	if (strlen(path) >= sizeof(sa.sun_path))
 		return om_err_set(err, OM_ERR_CTL_UNREACHABLE, -ENAMETOOLONG, "%s: name too long",
 				  path);
-	strcpy(sa.sun_path, path);
+	memcpy(sa.sun_path, path, strlen(path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return om_err_sys(err, OM_ERR_CTL_UNREACHABLE, -errno, "socket");

@@ -64,7 +64,7 @@ void agent_open(struct agent *a, const char *layers)
 	for (int i = 0; i < 3; i++)
 		*strrchr(exe, '/') = 0;
 	snprintf(a->exe, sizeof(a->exe), "%s", getenv("OMEGA_LIBEXEC") ?: exe);
-	strcpy(a->dir, "/tmp/omega-agent.XXXXXX");
+	snprintf(a->dir, sizeof(a->dir), "/tmp/omega-agent.XXXXXX");
 	assert_non_null(mkdtemp(a->dir));
 	assert_int_equal(chmod(a->dir, 0755), 0);
 	snprintf(a->cgroup, sizeof(a->cgroup), "%s/oma-%d-%u", root, getpid(), ++turn);

@@ -231,7 +231,7 @@ int api_apply(struct api *a, struct conn *c, json_t *params, struct om_err *err)
 	if (only && strlen(only) > OM_NAME_MAX)
 		return om_err_set(err, OM_ERR_CTL_PARAMETER, -EINVAL, "only: no brane's name");
 	if (only)
-		strcpy(q.only, only);
+		memcpy(q.only, only, strlen(only) + 1);
 	ret = prepare(c, params, err);
 	if (!ret)
 		ret = command(json_object_get(params, "command"), &cmd, &q.argc, err);

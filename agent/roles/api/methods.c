@@ -340,7 +340,7 @@ static int m_logs(struct api *a, struct conn *c, json_t *params, struct om_err *
 	    c->offset > INT64_MAX / 2)
 		return om_err_set(err, OM_ERR_CTL_PARAMETER, -EINVAL,
 				  "offset is a decimal number in a string");
-	strcpy(q.file, stream);
+	memcpy(q.file, stream, strlen(stream) + 1);
 	return api_ask_load(a, c, &q, NULL, 0, logs_step, err);
 }
 
@@ -469,7 +469,7 @@ void api_dispatch(struct api *a, struct conn *c, const struct om_vl_call *call)
 		return;
 	}
 	if (name)
-		strcpy(c->name, name);
+		memcpy(c->name, name, strlen(name) + 1);
 	ret = methods[row].start(a, c, call->params, &err);
 	if (ret < 0)
 		api_error(c, &err, NULL);
