@@ -60,7 +60,7 @@ else ifeq ($(BUILD),fuzz)
 CC := clang
 AR := llvm-ar
 CFLAGS := $(filter-out -fstack-clash-protection -ftrivial-auto-var-init=zero,$(CFLAGS)) -O1 -fsanitize=address,undefined,fuzzer-no-link \
-	  -fno-sanitize-recover=all -Wno-unknown-warning-option -Wno-format-nonliteral
+	  -fno-sanitize-recover=all -Wno-unknown-warning-option -Wno-format-nonliteral -Wno-cast-align
 LDFLAGS += -fsanitize=address,undefined
 else
 $(error BUILD=$(BUILD) is not one of release asan ubsan fuzz cov)
