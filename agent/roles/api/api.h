@@ -12,12 +12,9 @@
 #include <stdint.h>
 #include "agent/role/wire.h"
 #include "agent/varlink/frame.h"
-#include "agent/varlink/message.h"
+#include "agent/varlink/methods.h"
 
 enum { FD_PARENT = 3, FD_COMPILE = 4, FD_LOAD = 5, FD_OBSERVE = 6, FD_CONTROL = 7, FD_ADMIN = 8 };
-
-/* What the socket a client came through may be used for; each includes those before it. */
-enum api_priv { PRIV_OBSERVE = 1, PRIV_CONTROL, PRIV_ADMIN };
 
 #define API_FDS 3u
 
@@ -30,7 +27,7 @@ typedef int api_step(struct api *a, struct conn *c, struct om_msg *m, struct om_
 
 struct conn {
 	int fd; /* -1: this place is free */
-	enum api_priv priv;
+	enum om_priv priv;
 	struct om_wire_peer peer;
 	uint64_t last_ms; /* of the last byte in or out */
 	struct om_frames in;
@@ -57,7 +54,7 @@ struct api {
 
 /* --- conn.c --- */
 uint64_t api_now_ms(void);
-void api_accept(struct api *a, int listener, enum api_priv priv);
+void api_accept(struct api *a, int listener, enum om_priv priv);
 /* Reads what is there and starts a call if one is complete. */
 void api_read(struct api *a, struct conn *c);
 /* Starts the calls that are already here, until one takes time. */
@@ -69,14 +66,8 @@ void api_reply(struct conn *c, json_t *params);
 void api_error(struct conn *c, const struct om_err *err, json_t *findings);
 void api_error_with(struct conn *c, const struct om_err *err, json_t *findings, json_t *results);
 
-/* --- methods.c: the table of methods --- */
+/* --- methods.c --- */
 void api_dispatch(struct api *a, struct conn *c, const struct om_vl_call *call);
-/*
- * Finds the method and judges privilege and parameters: 0 and the row's number in *ROW, or the error
- * the client gets. No side effect: the fuzzer calls it.
- */
-int api_judge(const struct om_vl_call *call, enum api_priv priv, unsigned int *row,
-	      struct om_err *err) OM_MUST_CHECK;
 /* A message of the load role that no call waits for. */
 int api_unasked(struct api *a, struct om_msg *m, struct om_err *fatal) OM_MUST_CHECK;
 

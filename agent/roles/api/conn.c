@@ -22,18 +22,18 @@ uint64_t api_now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-void api_accept(struct api *a, int listener, enum api_priv priv)
+void api_accept(struct api *a, int listener, enum om_priv priv)
 {
 	OM_CLEANUP(om_close_fd)
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	unsigned int most = priv == PRIV_OBSERVE ? OM_CLIENTS_MAX - RESERVED : OM_CLIENTS_MAX;
+	unsigned int most = priv == OM_PRIV_OBSERVE ? OM_CLIENTS_MAX - RESERVED : OM_CLIENTS_MAX;
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
 	/* Who it is comes from the kernel, never from what is said. */
 	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return;
-	if (priv != PRIV_OBSERVE && peer.uid != 0)
+	if (priv != OM_PRIV_OBSERVE && peer.uid != 0)
 		return; /* the socket's mode says so already; this is the second wall */
 	for (unsigned int i = 0; i < most; i++) {
 		struct conn *c = &a->conns[i];

@@ -122,7 +122,7 @@ static void serve_clients(struct api *a, const struct pollfd *p)
 	}
 	for (int i = 0; i < 3; i++)
 		if (p[P_LISTEN + i].revents & POLLIN)
-			api_accept(a, FD_OBSERVE + i, (enum api_priv)(PRIV_OBSERVE + i));
+			api_accept(a, FD_OBSERVE + i, (enum om_priv)(OM_PRIV_OBSERVE + i));
 }
 
 static int serve(struct api *a, struct om_err *err)

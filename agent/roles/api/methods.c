@@ -1,8 +1,8 @@
 /*
- * The methods of docs/control.md: one row each, with privilege, parameters and handler.
+ * The methods of docs/control.md: one handler each.
  *
  * Comes in: parsed calls. Goes out: questions to the load role, replies. Called by: conn.c. Never does:
- * accept a parameter that its row does not list.
+ * look at a call that om_vl_judge has not passed.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,20 +12,7 @@
 #include <omega/version.h>
 #include "agent/roles/api/api.h"
 
-#define PARAMS_MAX    8u
 #define LOG_CHUNK_MAX (512u * 1024u)
-
-struct param {
-	const char *name;
-	char type; /* s string, b boolean, a array of strings */
-	bool required;
-};
-struct method {
-	const char *name;
-	enum api_priv priv;
-	struct param params[PARAMS_MAX];
-	int (*start)(struct api *a, struct conn *c, json_t *params, struct om_err *err);
-};
 
 static int bad_answer(struct om_err *fatal, const struct om_msg *m)
 {
@@ -363,100 +350,22 @@ static int m_stop(struct api *a, struct conn *c, json_t *params, struct om_err *
 	return ask(a, c, OM_VERB_STOP, stop_step, err);
 }
 
-#define NAME                      \
-	{                         \
-		"name", 's', true \
-	}
-static const struct method methods[] = {
-	{"io.omega.Observe.Version", PRIV_OBSERVE, {{0}}, m_version},
-	{"io.omega.Observe.List", PRIV_OBSERVE, {{0}}, m_list},
-	{"io.omega.Observe.Describe", PRIV_OBSERVE, {NAME}, m_describe},
-	{"io.omega.Observe.Logs",
-	 PRIV_OBSERVE,
-	 {NAME, {"stream", 's', false}, {"offset", 's', false}},
-	 m_logs},
-	{"io.omega.Observe.Wait", PRIV_OBSERVE, {NAME}, m_wait},
-	{"io.omega.Observe.Doctor", PRIV_OBSERVE, {{0}}, m_doctor},
-	{"io.omega.Control.Apply",
-	 PRIV_CONTROL,
-	 {{"manifest", 's', true},
-	  {"file", 's', false},
-	  {"dry_run", 'b', false},
-	  {"only", 's', false},
-	  {"command", 'a', false},
-	  {"restart", 'b', false},
-	  {"stdio", 'b', false}},
-	 api_apply},
-	{"io.omega.Control.Delete", PRIV_CONTROL, {NAME}, m_delete},
-	{"io.omega.Control.Freeze", PRIV_CONTROL, {NAME}, m_freeze},
-	{"io.omega.Control.Thaw", PRIV_CONTROL, {NAME}, m_thaw},
-	{"io.omega.Control.Restart", PRIV_CONTROL, {NAME}, m_restart},
-	{"io.omega.Admin.Stop", PRIV_ADMIN, {{0}}, m_stop},
+static int (*const handlers[OM_METHOD_COUNT])(struct api *a, struct conn *c, json_t *params,
+					      struct om_err *err) = {
+	[OM_METHOD_VERSION] = m_version,   [OM_METHOD_LIST] = m_list,
+	[OM_METHOD_DESCRIBE] = m_describe, [OM_METHOD_LOGS] = m_logs,
+	[OM_METHOD_WAIT] = m_wait,	   [OM_METHOD_DOCTOR] = m_doctor,
+	[OM_METHOD_APPLY] = api_apply,	   [OM_METHOD_DELETE] = m_delete,
+	[OM_METHOD_FREEZE] = m_freeze,	   [OM_METHOD_THAW] = m_thaw,
+	[OM_METHOD_RESTART] = m_restart,   [OM_METHOD_STOP] = m_stop,
 };
-
-static bool typed(const json_t *v, char type)
-{
-	size_t i;
-	json_t *e;
-
-	if (type == 's')
-		return json_is_string(v);
-	if (type == 'b')
-		return json_is_boolean(v);
-	if (!json_is_array(v))
-		return false;
-	json_array_foreach (v, i, e)
-		if (!json_is_string(e))
-			return false;
-	return true;
-}
-
-static int judge_params(const struct method *m, json_t *params, struct om_err *err)
-{
-	const char *key;
-	json_t *v;
-
-	json_object_foreach (params, key, v) {
-		const struct param *p = m->params;
-
-		while (p < m->params + PARAMS_MAX && p->name && strcmp(p->name, key) != 0)
-			p++;
-		if (p == m->params + PARAMS_MAX || !p->name)
-			return om_err_set(err, OM_ERR_CTL_PARAMETER, -EINVAL,
-					  "%s has no parameter '%.64s'", m->name, key);
-		if (!typed(v, p->type))
-			return om_err_set(err, OM_ERR_CTL_PARAMETER, -EINVAL,
-					  "parameter '%s' of %s has the wrong type", p->name,
-					  m->name);
-	}
-	for (const struct param *p = m->params; p < m->params + PARAMS_MAX && p->name; p++)
-		if (p->required && !json_object_get(params, p->name))
-			return om_err_set(err, OM_ERR_CTL_PARAMETER, -EINVAL,
-					  "%s needs the parameter '%s'", m->name, p->name);
-	return 0;
-}
-
-int api_judge(const struct om_vl_call *call, enum api_priv priv, unsigned int *row,
-	      struct om_err *err)
-{
-	for (unsigned int i = 0; i < OM_ARRAY_LEN(methods); i++) {
-		if (strcmp(methods[i].name, call->method) != 0)
-			continue;
-		*row = i;
-		if (methods[i].priv > priv)
-			return om_err_set(err, OM_ERR_CTL_PERMISSION, -EPERM,
-					  "%s is not served on this socket", methods[i].name);
-		return judge_params(&methods[i], call->params, err);
-	}
-	return om_err_set(err, OM_ERR_CTL_METHOD, -ENOSYS, "%.64s", call->method);
-}
 
 void api_dispatch(struct api *a, struct conn *c, const struct om_vl_call *call)
 {
 	struct om_err err = {0};
 	const char *name;
-	unsigned int row;
-	int ret = api_judge(call, c->priv, &row, &err);
+	enum om_method method;
+	int ret = om_vl_judge(call, c->priv, &method, &err);
 
 	if (ret < 0) {
 		api_error(c, &err, NULL);
@@ -470,7 +379,7 @@ void api_dispatch(struct api *a, struct conn *c, const struct om_vl_call *call)
 	}
 	if (name)
 		memcpy(c->name, name, strlen(name) + 1);
-	ret = methods[row].start(a, c, call->params, &err);
+	ret = handlers[method](a, c, call->params, &err);
 	if (ret < 0)
 		api_error(c, &err, NULL);
 }
