@@ -60,7 +60,7 @@ else ifeq ($(BUILD),fuzz)
 CC := clang
 AR := llvm-ar
 CFLAGS := $(filter-out -fstack-clash-protection -ftrivial-auto-var-init=zero,$(CFLAGS)) -O1 -fsanitize=address,undefined,fuzzer-no-link \
-	  -fno-sanitize-recover=all -Wno-unknown-warning-option -Wno-format-nonliteral -Wno-cast-align
+	  -fno-sanitize-recover=all -Wno-unknown-warning-option -Wno-format-nonliteral -Wno-cast-align -Wno-string-plus-int
 LDFLAGS += -fsanitize=address,undefined
 else
 $(error BUILD=$(BUILD) is not one of release asan ubsan fuzz cov)
@@ -138,7 +138,7 @@ $(O)/gen/%.skel.h: $(O)/bpf/%.bpf.o
 $(O)/obj/policies/registry.o: $(O)/gen/registry_list.h
 $(call obj,$(wildcard loader/bpf*.c)): $(BPF_SKEL)
 # Generated skeletons do not follow our warning set.
-$(call obj,$(wildcard loader/bpf*.c)): CFLAGS += -Wno-conversion -Wno-cast-align -Wno-discarded-qualifiers -Wno-shadow
+$(call obj,$(wildcard loader/bpf*.c)): CFLAGS += -Wno-conversion -Wno-cast-align -Wno-string-plus-int -Wno-discarded-qualifiers -Wno-shadow
 
 # --- rules ------------------------------------------------------------------------------------------
 $(O)/obj/%.o: %.c Makefile
