@@ -43,6 +43,7 @@ struct om_loader {
 	struct om_bpf *bpf;
 	struct om_nft *nft;
 	int epoll, inotify;
+	int kick; /* eventfd: look at all of them once */
 	struct om_watch *watches;
 	uint32_t watch_count, watch_cap;
 };
@@ -167,7 +168,9 @@ struct om_step {
 int om_txn_run(struct om_txn *t, const struct om_step *steps, size_t n, struct om_err *err)
 	OM_MUST_CHECK;
 void om_txn_done(struct om_txn *t);
-/* Nothing that NAME has may act any more: slot denies everything, cgroup killed and frozen. */
+/* Nothing that NAME has may act any more: its slot denies everything, its cgroup is frozen. */
+void om_txn_deny(struct om_loader *l, const char *name, const struct om_state *st);
+/* That, and it is killed, and the next adoption removes it. */
 void om_txn_condemn(struct om_loader *l, const char *name, struct om_state *st);
 /* Removes every trace of NAME: processes, policy, nft, cgroups, state. Repeatable. */
 int om_txn_purge(struct om_loader *l, const char *name, const struct om_state *st,

@@ -101,7 +101,7 @@ int om_loader_open(const struct om_loader_opts *opts, struct om_loader **out, ui
 	struct om_loader *l = calloc(1, sizeof(*l));
 	if (!l)
 		return om_err_set(err, OM_ERR_NOMEM, -ENOMEM, "loader");
-	l->branes = l->parent = l->shims = l->epoll = l->inotify = -1;
+	l->branes = l->parent = l->shims = l->epoll = l->inotify = l->kick = -1;
 	l->layers = opts->layers & OM_LAYER_ALL;
 	raise_nofile();
 	int ret = copy(l->run_dir, sizeof(l->run_dir), opts->run_dir, "run directory", err);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/wait.h>
 #include <loader/impl.h>
@@ -25,7 +26,11 @@ int om_watch_open(struct om_loader *l, struct om_err *err)
 {
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	l->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	int ret = l->epoll < 0 || l->inotify < 0 ? -errno : poll_add(l, l->inotify, 0);
+	l->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int ret =
+		l->epoll < 0 || l->inotify < 0 || l->kick < 0 ? -errno : poll_add(l, l->inotify, 0);
+	if (ret == 0)
+		ret = poll_add(l, l->kick, 2);
 	return ret < 0 ? om_err_sys(err, OM_ERR_IO, ret, "cannot watch for exits") : 0;
 }
 
@@ -52,6 +57,7 @@ void om_watch_close(struct om_loader *l)
 	free(l->watches);
 	om_close_fd(&l->epoll);
 	om_close_fd(&l->inotify);
+	om_close_fd(&l->kick);
 }
 
 static struct om_watch *find(struct om_loader *l, const char *name)
@@ -93,6 +99,8 @@ int om_watch_add(struct om_loader *l, const char *name, int shim_pidfd, bool tol
 		return om_err_sys(err, OM_ERR_IO, -errno, "cannot watch %s", name);
 	if (pidfd >= 0 && poll_add(l, pidfd, 1) == 0)
 		w->shim_pidfd = OM_STEAL_FD(pidfd);
+	/* A short workload may have ended before the watch was there. */
+	(void)eventfd_write(l->kick, 1);
 	return 0;
 }
 
@@ -133,6 +141,8 @@ static void reap_shim(struct om_loader *l, struct om_watch *w)
 int om_loader_poll(struct om_loader *l, void (*fn)(const struct om_brane_info *info, void *ctx),
 		   void *ctx, struct om_err *err)
 {
+	eventfd_t kicks;
+	(void)eventfd_read(l->kick, &kicks);
 	drain_inotify(l);
 	for (uint32_t i = 0; i < l->watch_count; i++) {
 		struct om_watch *w = &l->watches[i];

@@ -148,10 +148,7 @@ int om_view_prepare(struct om_bpf *b, const struct om_bundle *bundle, struct om_
 		if (fd < 0)
 			return fd;
 	}
-	/* Its names are granted names or lead to them: listing it reveals nothing. */
-	ret = om_objects_add(b, &res->objs, v->root, OM_MAY_READ, OM_MAY_READ, NULL, ~0u, err);
-	if (ret < 0)
-		return ret;
+	/* Not granted: whoever lists what leads to a granted path asks for more than the path. */
 	if (mount_setattr(v->root, "", AT_EMPTY_PATH, &ro, sizeof(ro)) < 0)
 		return om_err_sys(err, OM_ERR_VIEW, -errno, "cannot make the root read-only");
 	return 0;

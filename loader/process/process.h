@@ -150,7 +150,10 @@ int om_seccomp_install(const struct om_b_insn *insns, uint32_t count) OM_MUST_CH
 int om_caps_drop(void) OM_MUST_CHECK;
 /* Second half: after the user ids have changed. */
 int om_caps_clear(void) OM_MUST_CHECK;
-/* Instead of om_caps_clear, for a shim without a pid namespace: it ends what its init left. */
+/*
+ * Instead of om_caps_clear, for the shim: CAP_KILL stays. The kernel delivers a parent-death signal only
+ * if the dying parent may send it, and the brane's user is another one.
+ */
 int om_caps_keep_kill(void) OM_MUST_CHECK;
 
 /* loader/process/reap.c: kills all, waits, leaves CG usable for the next birth. 0 or -errno. */

@@ -177,7 +177,8 @@ static int adopt_one(struct om_loader *l, const char *name, adopted_fn fn, void 
 	if (ret == 0)
 		ret = verify_kernel(l, &s, &why);
 	if (ret < 0) {
-		om_txn_condemn(l, name, &s.st);
+		/* Frozen, not killed: what did this may still be seen in it. */
+		om_txn_deny(l, name, &s.st);
 		s.st.info.state = OM_BRANE_FROZEN;
 		fn(&s.st.info, OM_ADOPT_TAMPERED, &why, ctx);
 		return 0;

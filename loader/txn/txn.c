@@ -93,24 +93,31 @@ struct om_slot om_txn_slot(const struct om_state *st)
 	};
 }
 
+void om_txn_deny(struct om_loader *l, const char *name, const struct om_state *st)
+{
+	struct om_err ignored;
+	OM_CLEANUP(om_close_fd) int cg = om_cgroup_child(l->parent, name);
+
+	/* Each is tried, whatever became of the other. */
+	if (l->bpf && st->info.brane) {
+		struct om_slot slot = om_txn_slot(st);
+		slot.flags |= OM_SLOT_DENY_ALL;
+		(void)!om_bpf_brane_publish(l->bpf, &slot, &ignored);
+	}
+	if (cg >= 0)
+		(void)!om_cgroup_freeze(cg, true, &ignored);
+}
+
 void om_txn_condemn(struct om_loader *l, const char *name, struct om_state *st)
 {
 	struct om_err ignored;
 	OM_CLEANUP(om_close_fd) int cg = om_cgroup_child(l->parent, name);
 	OM_CLEANUP(om_close_fd) int dir = -1;
 
-	/* Every one of these is tried, whatever the others say. */
-	if (l->bpf && st->info.brane) {
-		struct om_slot slot = om_txn_slot(st);
-		slot.flags |= OM_SLOT_DENY_ALL;
-		st->slot_flags = slot.flags;
-		(void)!om_bpf_brane_publish(l->bpf, &slot, &ignored);
-	}
-	if (cg >= 0) {
+	if (cg >= 0)
 		(void)om_cgroup_kill(cg);
-		(void)!om_cgroup_freeze(cg, true, &ignored);
-	}
-	st->info.state = OM_BRANE_LOADING; /* the next adoption removes it */
+	om_txn_deny(l, name, st);
+	st->info.state = OM_BRANE_LOADING;
 	if (om_state_dir(l, name, false, &dir, &ignored) == 0)
 		(void)!om_state_write(dir, st, &ignored);
 }

@@ -120,7 +120,7 @@ static void facts(void)
 /* One call by number with arguments that do no harm: prints 0 or the errno. */
 static void call(const char *nr)
 {
-	long ret = syscall(atol(nr), -1, 0, 0, 0, 0);
+	long ret = syscall(atol(nr), -1L, 0L, 0L, 0L, 0L);
 	printf("call %d\n", ret < 0 ? errno : 0);
 }
 
@@ -161,11 +161,16 @@ int main(int argc, char **argv)
 			}
 	} else if (strcmp(what, "open") == 0) {
 		try_open(arg);
+	} else if (strcmp(what, "late") == 0) {
+		/* Waits for the host to have done something. */
+		while (access("/data/go", F_OK) < 0)
+			usleep(2000);
+		try_open(arg);
 	} else if (strcmp(what, "call") == 0) {
 		call(arg);
 	} else if (strcmp(what, "calls") == 0) {
 		for (int i = 0; i < 100; i++)
-			syscall(atol(arg), -1, 0, 0, 0, 0);
+			syscall(atol(arg), -1L, 0L, 0L, 0L, 0L);
 		printf("done 1\n");
 	} else if (strcmp(what, "flood") == 0) {
 		for (int i = 0; i < 300000; i++)

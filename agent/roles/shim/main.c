@@ -113,11 +113,9 @@ int main(void)
 		r.err = -ret;
 	else
 		shim_start(&s, &r);
-	/* From here on: files it has open, its own sockets, signals to nobody. */
-	bool pidns = r.stage == OM_STAGE_NONE && s.birth.plan->layers & OM_LAYER_PROCESS;
-	if (r.stage == OM_STAGE_NONE &&
-	    (om_caps_drop() < 0 || (pidns ? om_caps_clear() : om_caps_keep_kill()) < 0 ||
-	     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)) {
+	/* From here on: its open files and sockets, and the right to end what it supervises. */
+	if (r.stage == OM_STAGE_NONE && (om_caps_drop() < 0 || om_caps_keep_kill() < 0 ||
+					 prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)) {
 		r.stage = OM_STAGE_CAPS;
 		r.err = errno;
 		shim_cgroup_kill();
