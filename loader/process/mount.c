@@ -89,10 +89,10 @@ static int tmpfs_one(struct om_bpf *b, const struct om_b_mount *m, struct om_obj
 		attr |= MOUNT_ATTR_RDONLY;
 	else
 		may |= OM_MAY_WRITE | OM_MAY_CREATE | OM_MAY_REMOVE;
-	if (m->flags & OM_MNT_NOEXEC)
-		attr |= MOUNT_ATTR_NOEXEC;
-	else
+	if (!(m->flags & OM_MNT_NOEXEC))
 		may |= OM_MAY_EXEC;
+	else if (!b)
+		attr |= MOUNT_ATTR_NOEXEC; /* with BPF-LSM it would hide the attempt from the record */
 	OM_CLEANUP(om_close_fd) int fd = new_tmpfs(m->bytes, "1777", attr, err);
 	if (fd < 0)
 		return fd;

@@ -296,7 +296,8 @@ static bool place(struct plan *p, uint32_t i)
 	struct node *n = &nodes[i];
 	const struct node *up = n->up >= 0 ? &nodes[n->up] : NULL;
 	const struct node *on;
-	uint32_t base = up ? up->tree : 0;
+	bool kernel = p->ir->layers & OM_LAYER_KERNEL;
+	uint32_t base = up ? up->tree : 0, same = OM_MNT_RO | OM_MNT_NOEXEC;
 	int32_t h = n->up;
 
 	n->tree = base | (gives_below(n->kind) ? n->may : 0);
@@ -309,13 +310,21 @@ static bool place(struct plan *p, uint32_t i)
 	while (h >= 0 && !(nodes[h].holder >= 0 && holds_below(nodes[nodes[h].holder].kind)))
 		h = nodes[h].up;
 	on = h >= 0 ? &nodes[nodes[h].holder] : NULL;
-	if (on && !n->mount &&
-	    (on->flags & (OM_MNT_RO | OM_MNT_NOEXEC)) == (n->flags & (OM_MNT_RO | OM_MNT_NOEXEC)) &&
+	/*
+	 * The kernel looks at noexec before it asks file_open: an attempt to run what is not granted would
+	 * end without a record. BPF-LSM decides instead. A tmpfs keeps the flag, which says there what
+	 * its grant gives, and the loader mounts it likewise.
+	 */
+	if (kernel && on && on->kind != NODE_TMPFS)
+		same = OM_MNT_RO;
+	if (on && !n->mount && (on->flags & same) == (n->flags & same) &&
 	    !(n->flags & OM_MNT_DEVICE) && !(n->kind == NODE_TREE && on->kind == NODE_DIR)) {
 		n->holder = nodes[h].holder;
 		return false;
 	}
 	n->holder = (int32_t)i;
+	if (kernel && n->kind != NODE_TMPFS && !(n->flags & OM_MNT_DEVICE))
+		n->flags &= ~OM_MNT_NOEXEC;
 	if (n->kind == NODE_TREE || n->kind == NODE_BIND)
 		n->flags |= OM_MNT_TREE;
 	else if (n->kind == NODE_DIR)

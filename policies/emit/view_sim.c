@@ -76,8 +76,10 @@ enum om_opinion om_sim_view(const struct om_bundle *b, const struct om_request *
 	/* EROFS comes before any hook; writing to a device node changes no file and is not stopped. */
 	if ((need & OM_MAY_WRITE) && (m->flags & OM_MNT_RO) && !(m->flags & OM_MNT_DEVICE))
 		return OM_OPINION_DENY;
-	/* execve opens the file, and so asks file_open, before it looks at the mount's noexec. */
+	/* Looked at before file_open, so a tmpfs is mounted without it where BPF-LSM decides. */
 	if ((need & OM_MAY_EXEC) && (m->flags & OM_MNT_NOEXEC))
-		return OM_OPINION_DENY_LATE;
+		return (m->flags & OM_MNT_TMPFS) && (b->meta->layers & OM_LAYER_KERNEL)
+			       ? OM_OPINION_DENY_LATE
+			       : OM_OPINION_DENY;
 	return OM_OPINION_ALLOW;
 }

@@ -108,6 +108,11 @@ static void mounts_only_where_rights_differ(void **state)
 	};
 	struct om_bundle b = bundle(g, OM_ARRAY_LEN(g), OM_LAYER_ALL);
 
+	/* BPF-LSM tells what may be executed, and must see who tries. */
+	VIEW(&b, {"/etc/hosts", "/etc/hosts", RO}, {"/usr", "/usr", RO | TREE},
+	     {"/usr-local", "/usr-local", RO | TREE}, {"/var/lib/api", "/var/lib/api", TREE});
+	release(&b);
+	b = bundle(g, OM_ARRAY_LEN(g), OM_LAYER_PROCESS);
 	VIEW(&b, {"/etc/hosts", "/etc/hosts", RO | NX}, {"/usr", "/usr", RO | NX | TREE},
 	     {"/usr/bin/bash", "/usr/bin/bash", RO}, {"/usr/lib", "/usr/lib", RO | TREE},
 	     {"/usr-local", "/usr-local", RO | NX | TREE},
@@ -142,9 +147,9 @@ static void mounts_move_and_patterns_open_directories(void **state)
 	struct om_bundle b = bundle(g, OM_ARRAY_LEN(g), OM_LAYER_ALL);
 
 	VIEW(&b, {"/dev/null", "/dev/null", RO | NX | OM_MNT_DEVICE},
-	     {"", "/tmp", NX | OM_MNT_TMPFS}, {"/srv/api-data", "/var/lib/api", RO | NX | TREE},
-	     {"/srv/api-data/spool", "/var/lib/api/spool", NX | TREE},
-	     {"/var/log/api", "/var/log/api", NX | OM_MNT_DIR});
+	     {"", "/tmp", NX | OM_MNT_TMPFS}, {"/srv/api-data", "/var/lib/api", RO | TREE},
+	     {"/srv/api-data/spool", "/var/lib/api/spool", TREE},
+	     {"/var/log/api", "/var/log/api", OM_MNT_DIR});
 	release(&b);
 }
 
@@ -169,7 +174,7 @@ static void what_no_view_can_hold_is_refused(void **state)
 		struct om_grant g = FILE_("/process", OM_MAY_READ, true);
 		struct om_bundle b = bundle(&g, 1, OM_LAYER_ALL);
 
-		VIEW(&b, {"/process", "/process", RO | NX | TREE});
+		VIEW(&b, {"/process", "/process", RO | TREE});
 		release(&b);
 	}
 	{
