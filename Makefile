@@ -178,8 +178,14 @@ $(FUZZ_BINS): $(O)/%: $(O)/obj/tests/fuzz/%.o $(call lib,$(LIBS))
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(SYS_TEST)
 
 BENCH_BINS := $(patsubst %.c,$(O)/%,$(sort $(wildcard bench/bench_*.c)))
-$(BENCH_BINS): $(O)/%: $(O)/obj/%.o $(call lib,$(LIBS))
+$(BENCH_BINS): $(O)/%: $(O)/obj/%.o $(call obj,$(wildcard bench/lib/*.c)) $(call lib,$(LIBS))
 	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(SYS_TEST)
+
+.PHONY: man
+man: $(O)/omegactl
+	$(call say,MAN,$(O)/man)mkdir -p $(O)/man && cp docs/man/omegad.8 $(O)/man/ && \
+		$(O)/omegactl help man omegactl > $(O)/man/omegactl.1 && \
+		$(O)/omegactl help man brane.toml > $(O)/man/brane.toml.5
 
 .PHONY: tests-bin fuzz-bin bench-bin bpf
 tests-bin: all $(TEST_BINS) $(HELPER_BINS)

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include "agent/ctl/command.h"
 #include "agent/ctl/lib/daemon.h"
 #include "agent/ctl/lib/out.h"
@@ -187,6 +188,20 @@ static json_t *apply_params(const struct om_source *src, const char *name, const
 	return params;
 }
 
+/* Input that somebody sent and that the manifest does not let in: an empty stream would puzzle them. */
+static void mind_stdin(const struct om_ir *ir)
+{
+	struct stat st;
+
+	for (uint32_t i = 0; i < ir->count; i++)
+		if (ir->grants[i].kind == OM_GRANT_STDIO && ir->grants[i].stdio.which & OM_STDIO_IN)
+			return;
+	if (fstat(STDIN_FILENO, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISREG(st.st_mode)))
+		fprintf(stderr,
+			"note: stdin is not read: [brane.%s.stdio] in = true would grant it\n",
+			ir->name);
+}
+
 /* 126 and 127 as a shell would say it. */
 static int not_executed(int error)
 {
@@ -296,6 +311,8 @@ static int run_brane(struct run *run, const struct om_source *src, const struct 
 	ret = begin(run, src, a, &err);
 	if (ret < 0) {
 		code = err.id == OM_ERR_EXEC_FAILED ? not_executed(-err.ret) : 0;
+		/* Not granted for exec: there, but not to be executed. */
+		code = err.id == OM_ERR_CAP_COMMAND ? 126 : code;
 		om_ctl_error(run->ctl, &err);
 		return code ? code : CTL_EXIT_RUN_OURS;
 	}
@@ -352,5 +369,6 @@ int cmd_run(struct om_ctl *ctl, const struct om_args *a)
 	if (ret < 0)
 		return ours(ctl, &err);
 	run.name = name ? name : om_policy_ir(s.items[0].policy, 0)->name;
+	mind_stdin(om_policy_find(s.items[0].policy, run.name));
 	return run_brane(&run, &s.items[0], a);
 }

@@ -91,6 +91,7 @@ int main(int argc, char **argv)
 
 	setlocale(LC_CTYPE, "C.UTF-8");
 	signal(SIGPIPE, SIG_DFL);
+	setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
 	if (argc > 0 && strcmp(base_name(argv[0]), "omega") == 0)
 		ctl.prog = "omega";
 	if (om_args_parse(&ctl, NULL, OM_MAX(argc - 1, 0), words, true, &args, &used, &err) < 0)

@@ -139,6 +139,8 @@ void om_ctl_error(const struct om_ctl *ctl, const struct om_err *err)
 	const char *remedy = om_ctl_remedy(err->id), *text = om_err_text(err->id);
 	char code[8];
 
+	/* Where both go to one place, what was done stands before what failed. */
+	fflush(stdout);
 	fprintf(stderr, "%s: %serror[%s]%s: ", ctl->prog, om_ctl_color(ctl->color_err, CTL_RED),
 		om_err_code(err->id, code), om_ctl_uncolor(ctl->color_err));
 	/* Usage texts say everything already; so does one that repeats the table's text. */
