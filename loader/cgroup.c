@@ -151,6 +151,9 @@ int om_cgroup_check(const struct om_loader *l, const struct om_bundle *b, struct
 	const struct om_b_cgroup *c = om_bundle_section(b, OM_SEC_CGROUP, &n);
 	for (uint32_t i = 0; i < n; i++) {
 		const char *ctl = om_bundle_str(b, c[i].controller);
+		/* Ours, not the manifest's: a host without the controller may still run the brane. */
+		if (c[i].flags & OM_CGROUP_DEFAULT)
+			continue;
 		if (*ctl && !word_in(l->controllers, ctl))
 			return om_err_set(err, OM_ERR_CGROUP_CONTROLLER, -EOPNOTSUPP,
 					  "%s needs the controller %s, which %s does not give to "
@@ -207,6 +210,8 @@ int om_cgroup_limits(int cg, const struct om_bundle *b, const struct om_bundle *
 		if (has_row(b, file) || len < 4 || strcmp(file + len - 4, ".max") != 0)
 			continue;
 		int ret = write_file(cg, file, "max");
+		if (ret == -ENOENT && c->flags & OM_CGROUP_DEFAULT)
+			continue;
 		if (ret < 0)
 			return om_err_sys(err, OM_ERR_CGROUP, ret, "cannot lift %s", file);
 	}
@@ -216,6 +221,8 @@ int om_cgroup_limits(int cg, const struct om_bundle *b, const struct om_bundle *
 		if (strchr(file, '/') || *file == '.')
 			return om_err_set(err, OM_ERR_CGROUP, -EINVAL, "no cgroup file: %s", file);
 		int ret = write_file(cg, file, value);
+		if (ret == -ENOENT && c->flags & OM_CGROUP_DEFAULT)
+			continue;
 		if (ret < 0)
 			return om_err_sys(err, OM_ERR_CGROUP, ret, "cannot write %s to %s", value,
 					  file);
