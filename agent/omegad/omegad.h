@@ -45,7 +45,7 @@ int omegad_set_start(struct omegad_set *s, const struct omegad_opts *o, const st
 		     struct om_err *err) OM_MUST_CHECK;
 /*
  * In order: api (no new requests), load, drain (final commit), sign (erases), compile. Each gets
- * SECONDS, then SIGKILL. Returns how many had to be killed.
+ * SECONDS, then SIGKILL. Returns how many did not end cleanly.
  */
 int omegad_set_stop(struct omegad_set *s, unsigned int seconds);
 /* Kills all of them at once: for a set whose member died or misbehaved. */

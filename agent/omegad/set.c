@@ -168,24 +168,25 @@ enum omegad_role omegad_set_reaped(struct omegad_set *s, pid_t pid)
 	return ROLE_COUNT;
 }
 
-static void report(enum omegad_role r, int status)
+static bool report(enum omegad_role r, int status)
 {
 	bool clean = WIFEXITED(status) && !WEXITSTATUS(status);
 
 	om_slog(clean ? OM_INFO : OM_WARN, "role_ended", "role", names[r],
 		WIFSIGNALED(status) ? "signal" : "code",
 		om_slog_num(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)), NULL);
+	return clean;
 }
 
-/* Waits up to SECONDS for ROLE; true when it ended. */
-static bool await(struct omegad_set *s, enum omegad_role r, unsigned int seconds)
+/* Waits up to SECONDS for ROLE; true when it ended. *CLEAN: with code 0. */
+static bool await(struct omegad_set *s, enum omegad_role r, unsigned int seconds, bool *clean)
 {
 	struct timespec nap = {0, 5000000};
 	int status;
 
 	for (unsigned int i = 0; i < seconds * 200; i++) {
 		if (waitpid(s->pid[r], &status, WNOHANG) == s->pid[r]) {
-			report(r, status);
+			*clean = report(r, status);
 			omegad_set_reaped(s, s->pid[r]);
 			return true;
 		}
@@ -198,6 +199,7 @@ static bool stop_one(struct omegad_set *s, enum omegad_role r, unsigned int seco
 {
 	struct om_err err;
 	int status, ret = 0;
+	bool clean = false;
 
 	if (!s->pid[r])
 		return true;
@@ -207,8 +209,8 @@ static bool stop_one(struct omegad_set *s, enum omegad_role r, unsigned int seco
 	/* Gone already: it ended when the role before it closed their link. */
 	if (ret < 0 && ret != -ECONNRESET)
 		om_slog_err(OM_WARN, "stop_unheard", names[r], &err);
-	if (await(s, r, seconds))
-		return true;
+	if (await(s, r, seconds, &clean))
+		return clean;
 	om_slog(OM_FAIL, "role_killed", "role", names[r], "reason", "did not end in time", NULL);
 	kill(s->pid[r], SIGKILL);
 	waitpid(s->pid[r], &status, 0);
@@ -220,11 +222,11 @@ int omegad_set_stop(struct omegad_set *s, unsigned int seconds)
 {
 	static const enum omegad_role order[] = {ROLE_API, ROLE_LOAD, ROLE_DRAIN, ROLE_SIGN,
 						 ROLE_COMPILE};
-	int killed = 0;
+	int unclean = 0;
 
 	for (size_t i = 0; i < OM_ARRAY_LEN(order); i++)
-		killed += !stop_one(s, order[i], seconds);
-	return killed;
+		unclean += !stop_one(s, order[i], seconds);
+	return unclean;
 }
 
 void omegad_set_kill(struct omegad_set *s)

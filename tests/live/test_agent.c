@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -369,6 +370,70 @@ static void stops_in_order(void **state)
 	agent_start(&ag);
 }
 
+static const char *state_of(struct agent *a, const char *name)
+{
+	static char word[32];
+	struct om_err err;
+	json_t *r = agent_call(a, "observe", "io.omega.Observe.List", NULL, &err), *b;
+	size_t i;
+
+	word[0] = 0;
+	json_array_foreach (json_object_get(r, "branes"), i, b)
+		if (!strcmp(json_string_value(json_object_get(b, "name")), name))
+			snprintf(word, sizeof(word), "%s",
+				 json_string_value(json_object_get(b, "state")));
+	json_decref(r);
+	return word;
+}
+
+static bool becomes(struct agent *a, const char *name, const char *state)
+{
+	for (int i = 0; i < 1200; i++) {
+		if (!strcmp(state_of(a, name), state))
+			return true;
+		nanosleep(&(struct timespec){0, 50000000}, NULL);
+	}
+	return false;
+}
+
+/* Denials until the disk is full: what the policy says happens, and nothing before it is lost. */
+static void a_full_disk(void **state)
+{
+	static const char flood[] = "while :; do exec 3<>/dev/tcp/192.0.2.1/443; done";
+	char path[128], buf[65536];
+	struct agent full;
+	struct om_err err;
+	int fd;
+
+	agent_prepare(&full, "process,network", "64m");
+	agent_start(&full);
+	snprintf(path, sizeof(path), "%s/state/filler", full.dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	memset(buf, 'x', sizeof(buf));
+	while (write(fd, buf, sizeof(buf)) > 0)
+		;
+	close(fd);
+	json_decref(agent_apply(&full, agent_manifest("icy", flood, ""), &err));
+	if (!err.id) {
+		json_decref(agent_apply(
+			&full, agent_manifest("free", flood, "on-log-full = \"count\""), &err));
+		assert_true(becomes(&full, "icy", "frozen"));
+		/* Nothing new starts while nothing can be recorded. */
+		json_decref(agent_apply(&full, agent_manifest("late", "exit 0", ""), &err));
+		assert_int_equal(err.id, OM_ERR_LOG_FULL);
+		assert_string_equal(state_of(&full, "free"), "running");
+	}
+	unlink(path);
+	assert_true(becomes(&full, "icy", "running"));
+	json_decref(agent_call(&full, "control", "io.omega.Control.Delete", name_of("free"), &err));
+	json_decref(agent_call(&full, "control", "io.omega.Control.Delete", name_of("icy"), &err));
+	assert_int_equal(err.id, 0);
+	assert_true(agent_await(&full, "icy", "net.connect", NULL, NULL) > 0);
+	assert_int_equal(agent_stop(&full, SIGTERM), 0);
+	assert_true(agent_verify(&full) == OM_VERDICT_INTACT);
+	agent_close(&full);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -382,6 +447,7 @@ int main(void)
 		cmocka_unit_test(runs_with_own_command_and_stdio),
 		cmocka_unit_test(freezes_and_restarts),
 		cmocka_unit_test(stops_in_order),
+		cmocka_unit_test(a_full_disk),
 	};
 
 	if (geteuid() != 0) {

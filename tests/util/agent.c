@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -43,6 +44,12 @@ static void cgroup_mount(char *to, size_t size)
 
 void agent_open(struct agent *a, const char *layers)
 {
+	agent_prepare(a, layers, NULL);
+	agent_start(a);
+}
+
+void agent_prepare(struct agent *a, const char *layers, const char *state_size)
+{
 	static unsigned int turn;
 	char root[256], exe[3000];
 	ssize_t n;
@@ -71,7 +78,15 @@ void agent_open(struct agent *a, const char *layers)
 	snprintf(a->table, sizeof(a->table), "oma_%d_%u", getpid(), turn);
 	snprintf(a->bpffs, sizeof(a->bpffs), "/sys/fs/bpf/oma-%d-%u", getpid(), turn);
 	a->layers = layers;
-	agent_start(a);
+	if (state_size) {
+		char state[96], opts[32];
+
+		snprintf(state, sizeof(state), "%s/state", a->dir);
+		snprintf(opts, sizeof(opts), "size=%s,mode=700", state_size);
+		assert_int_equal(mkdir(state, 0700), 0);
+		assert_int_equal(mount("tmpfs", state, "tmpfs", MS_NOSUID | MS_NODEV, opts), 0);
+		a->tmpfs = true;
+	}
 }
 
 static OM_NORETURN void exec_agent(const struct agent *a, int ready)
@@ -349,5 +364,9 @@ void agent_close(struct agent *a)
 	if (system(cmd) != 0)
 		print_message("# no nft command: the empty table %s stays\n", a->table);
 	rmdir(a->cgroup);
+	if (a->tmpfs) {
+		snprintf(cmd, sizeof(cmd), "%s/state", a->dir);
+		umount2(cmd, MNT_DETACH);
+	}
 	remove_tree(a->dir);
 }

@@ -17,10 +17,13 @@ struct agent {
 	pid_t pid; /* 0: not running */
 	char dir[64], cgroup[320], table[32], bpffs[64], exe[3100];
 	const char *layers;
+	bool tmpfs; /* on the state directory */
 };
 
 /* Makes the directories and starts it. Skips the running test (cmocka) when not root. */
 void agent_open(struct agent *a, const char *layers);
+/* As agent_open without starting it; the state directory is a tmpfs of STATE_SIZE ("8m"), if given. */
+void agent_prepare(struct agent *a, const char *layers, const char *state_size);
 /* Starts it again; waits until it serves (20 s at most, asserts). */
 void agent_start(struct agent *a);
 /* Sends SIG and waits; returns the exit code, or 128 + signal. */

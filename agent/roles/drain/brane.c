@@ -105,7 +105,9 @@ int drain_brane_open(struct drain *d, struct brane *b, struct om_err *err)
 	if (ret < 0)
 		return ret;
 	b->open = true;
+	b->started = false;
 	b->exit_recorded = false;
+	b->early_exit.here = false;
 	b->close_ms = 0;
 	return 0;
 }

@@ -46,7 +46,14 @@ struct brane {
 	unsigned int policy_at;
 	uint32_t handle; /* in the log; OM_LOG_NODE while no stream is open */
 	bool open;
+	bool started; /* the load role said so: brane.start is recorded before brane.exit */
 	bool exit_recorded;
+	struct {
+		bool here; /* the shim told of the end before the load role told of the start */
+		uint32_t cause, shim;
+		int32_t code;
+		uint64_t run_ns, id;
+	} early_exit;
 	uint64_t close_ms; /* CLOCK_MONOTONIC; 0: not planned */
 	bool seq_known;
 	uint64_t next_seq;
@@ -80,6 +87,7 @@ struct drain {
 	bool stuck;
 	uint64_t retry_ms;
 	bool ready; /* adoption is over: events can be attributed */
+	bool load_gone;
 	int ep;
 
 	struct om_ring ring;
@@ -161,6 +169,8 @@ int drain_shims_init(struct drain *d, struct om_err *err) OM_MUST_CHECK;
 void drain_shim_accept(struct drain *d);
 int drain_shim_read(struct drain *d, uint32_t index, struct om_err *err) OM_MUST_CHECK;
 void drain_shims_ack(struct drain *d);
+/* The end that was told too early, now that the start is recorded. */
+int drain_shim_early_exit(struct drain *d, struct brane *b, struct om_err *err) OM_MUST_CHECK;
 
 /* --- notes.c: the load role --- */
 int drain_from_load(struct drain *d, struct om_msg *m, struct om_err *err) OM_MUST_CHECK;

@@ -133,6 +133,15 @@ static int load_message(struct drain *d, struct om_err *err)
 	if (d->n_pending == DRAIN_PENDING)
 		return 0;
 	ret = om_msg_recv(FD_LOAD, 0, &m, err);
+	if (ret == -ECONNRESET) {
+		/*
+		 * In an orderly stop the load role ends first; the parent's word comes next. If it died,
+		 * the parent's word is SIGKILL.
+		 */
+		epoll_ctl(d->ep, EPOLL_CTL_DEL, FD_LOAD, NULL);
+		d->load_gone = true;
+		return 0;
+	}
 	if (ret <= 0)
 		return ret;
 	ret = drain_from_load(d, &m, err);
@@ -250,7 +259,7 @@ static int end(struct drain *d, struct om_err *err)
 	struct om_msg m;
 	int ret = 0;
 
-	while (!ret && om_msg_recv(FD_LOAD, 0, &m, err) == 1) {
+	while (!ret && !d->load_gone && om_msg_recv(FD_LOAD, 0, &m, err) == 1) {
 		ret = drain_from_load(d, &m, err);
 		om_msg_done(&m);
 	}

@@ -16,6 +16,8 @@ int drain_tell_log(struct drain *d, bool stuck, struct om_err *err)
 {
 	struct om_wire_log_state s = {.state = stuck ? OM_LOG_STUCK : OM_LOG_GOOD};
 
+	if (d->load_gone)
+		return 0;
 	return om_msg_send(FD_LOAD, OM_MSG_LOG_STATE, 0, &s, sizeof(s), NULL, 0, err);
 }
 
@@ -114,7 +116,11 @@ static int on_started(struct drain *d, const struct om_wire_note *n, struct om_e
 	om_data_int(&data, "shim", n->brane.shim_pid);
 	om_data_int(&data, "restarts", n->brane.restarts);
 	om_data_int(&data, "started", (int64_t)(n->brane.started_ns / 1000));
-	return drain_put(d, b, "brane.start", &data, 0, err);
+	ret = drain_put(d, b, "brane.start", &data, 0, err);
+	if (ret < 0)
+		return ret;
+	b->started = true;
+	return drain_shim_early_exit(d, b, err);
 }
 
 static int on_exited(struct drain *d, const struct om_wire_note *n, struct om_err *err)
@@ -150,8 +156,26 @@ static int on_adopted(struct drain *d, const struct om_wire_note *n, struct om_e
 	om_data_int(&data, "pid", n->brane.init_pid);
 	if (n->text[0])
 		om_data_bytes(&data, "text", n->text, strlen(n->text));
-	return drain_put(d, b, n->what == OM_NOTE_TAMPERED ? "tamper" : "adopt", &data,
-			 OM_LOG_URGENT, err);
+	ret = drain_put(d, b, n->what == OM_NOTE_TAMPERED ? "tamper" : "adopt", &data,
+			OM_LOG_URGENT, err);
+	b->started |= !ret;
+	return ret;
+}
+
+/* What was announced by policy.apply did not happen: a life that never began ends here. */
+static int on_rolled_back(struct drain *d, const struct om_wire_note *n, struct om_err *err)
+{
+	struct brane *b = drain_brane(d, n->brane.brane);
+	int ret = drain_ring(d, err);
+
+	if (!ret)
+		ret = simple(d, b, "policy.rollback", n, OM_LOG_URGENT, err);
+	if (!ret && b && b->open && !b->started) {
+		ret = drain_shim_early_exit(d, b, err);
+		if (!ret)
+			ret = drain_brane_close(d, b, "rolled-back", err);
+	}
+	return ret;
 }
 
 static int on_deleted(struct drain *d, const struct om_wire_note *n, struct om_err *err)
@@ -227,7 +251,7 @@ static int write_note(struct drain *d, const struct om_wire_note *n, struct om_e
 	case OM_NOTE_CUT_SHORT:
 		return simple(d, b, "recover.brane", n, 0, err);
 	case OM_NOTE_ROLLED_BACK:
-		return simple(d, b, "policy.rollback", n, OM_LOG_URGENT, err);
+		return on_rolled_back(d, n, err);
 	case OM_NOTE_DELETED:
 		return on_deleted(d, n, err);
 	case OM_NOTE_FROZEN:

@@ -117,25 +117,59 @@ static int denied(struct drain *d, struct brane *b, const struct om_shim_msg *m,
 	return ret;
 }
 
-/* 0: taken; -EBADMSG: hang up; else as drain_put. */
-static int take(struct drain *d, struct brane *b, const struct om_shim_msg *m, struct om_err *err)
+static int exited(struct drain *d, struct brane *b, uint32_t cause, int32_t code, uint64_t run_ns,
+		  struct om_err *err)
+{
+	int ret = drain_exit(d, b, cause, code, run_ns, err);
+
+	/* Its last word: what the ring still holds of this life is taken first. */
+	if (!ret)
+		ret = drain_ring(d, err);
+	if (!ret)
+		b->close_ms = drain_now_ms();
+	return ret;
+}
+
+int drain_shim_early_exit(struct drain *d, struct brane *b, struct om_err *err)
 {
 	int ret;
 
+	if (!b->early_exit.here)
+		return 0;
+	ret = exited(d, b, b->early_exit.cause, b->early_exit.code, b->early_exit.run_ns, err);
+	if (ret < 0)
+		return ret;
+	b->early_exit.here = false;
+	if (d->shims[b->early_exit.shim].brane == b->num && d->n_acks < DRAIN_ACKS)
+		d->acks[d->n_acks++] =
+			(struct ack){.shim = b->early_exit.shim, .id = b->early_exit.id};
+	return 0;
+}
+
+/* 0: taken; 1: taken, to be acknowledged later; -EBADMSG: hang up; else as drain_put. */
+static int take(struct drain *d, struct brane *b, uint32_t index, const struct om_shim_msg *m,
+		struct om_err *err)
+{
 	switch (m->type) {
 	case OM_SHIM_DENIED:
 		return denied(d, b, m, err);
 	case OM_SHIM_COUNTED:
 		return counted(d, b, m, err);
 	case OM_SHIM_EXITED:
-		ret = drain_exit(d, b, m->u.exited.cause, m->u.exited.code, m->u.exited.run_ns,
-				 err);
-		/* Its last word: what the ring still holds of this life is taken first. */
-		if (!ret)
-			ret = drain_ring(d, err);
-		if (!ret)
-			b->close_ms = drain_now_ms();
-		return ret;
+		/*
+		 * A workload can end before the load role's transaction has: its shim waits, so that
+		 * the transaction finds it alive and the log has the start before the end.
+		 */
+		if (!b->started && b->open) {
+			b->early_exit.here = true;
+			b->early_exit.cause = m->u.exited.cause;
+			b->early_exit.code = m->u.exited.code;
+			b->early_exit.run_ns = m->u.exited.run_ns;
+			b->early_exit.id = m->id;
+			b->early_exit.shim = index;
+			return 1;
+		}
+		return exited(d, b, m->u.exited.cause, m->u.exited.code, m->u.exited.run_ns, err);
 	default:
 		return -EBADMSG;
 	}
@@ -173,7 +207,7 @@ static int one(struct drain *d, uint32_t index, struct om_err *err)
 	}
 	/* Offered again after a lost connection: it is in the log already. */
 	if (m.id > b->shim_id || !b->shim_id)
-		ret = take(d, b, &m, err);
+		ret = take(d, b, index, &m, err);
 	if (ret == -EBADMSG) {
 		hang_up(d, index, "malformed message");
 		return 0;
@@ -181,7 +215,8 @@ static int one(struct drain *d, uint32_t index, struct om_err *err)
 	if (ret < 0)
 		return ret;
 	b->shim_id = OM_MAX(b->shim_id, m.id);
-	d->acks[d->n_acks++] = (struct ack){.shim = index, .id = m.id};
+	if (!ret)
+		d->acks[d->n_acks++] = (struct ack){.shim = index, .id = m.id};
 	return recv(s->fd, &m, sizeof(m), MSG_DONTWAIT) == (ssize_t)sizeof(m);
 }
 
