@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <loader/bpf.h>
+#include <loader/net/nft.h>
 #include "agent/chain/reader.h"
 #include "agent/chain/verify.h"
 #include "agent/varlink/client.h"
@@ -349,9 +350,24 @@ static void delete_all(struct agent *a)
 	json_decref(list);
 }
 
+static void remove_table(const struct agent *a)
+{
+	struct om_err err = {0};
+	struct om_nft *n;
+	struct stat st;
+
+	if (stat(a->cgroup, &st) == 0 && om_nft_open(a->table, st.st_ino, 1, &n, &err) == 0) {
+		if (om_nft_destroy(n, &err) < 0)
+			print_message("# %s\n", err.text);
+		om_nft_free(n);
+	} else {
+		print_message("# %s stays: %s\n", a->table, err.text);
+	}
+}
+
 void agent_close(struct agent *a)
 {
-	char cmd[128];
+	char cmd[400];
 	struct om_err err;
 
 	if (!a->pid)
@@ -360,9 +376,9 @@ void agent_close(struct agent *a)
 	agent_stop(a, SIGTERM);
 	if (om_bpf_unload(a->bpffs, &err) < 0)
 		print_message("# %s\n", err.text);
-	snprintf(cmd, sizeof(cmd), "nft delete table inet %s 2>/dev/null", a->table);
-	if (system(cmd) != 0)
-		print_message("# no nft command: the empty table %s stays\n", a->table);
+	remove_table(a);
+	snprintf(cmd, sizeof(cmd), "%s.shims", a->cgroup);
+	rmdir(cmd);
 	rmdir(a->cgroup);
 	if (a->tmpfs) {
 		snprintf(cmd, sizeof(cmd), "%s/state", a->dir);
