@@ -178,6 +178,7 @@ void live_bundle(const struct live_brane *b, uint8_t **data, size_t *len)
 		.image = b->image,
 		.user = b->user,
 		.layers = b->layers,
+		.slot_flags = b->slot_flags,
 		.stdio = b->stdio,
 		.netns = b->netns,
 	};

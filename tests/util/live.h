@@ -43,7 +43,7 @@ struct live_brane {
 	struct om_b_listen listen[8];
 	uint32_t listen_count;
 	const uint32_t *denied; /* syscall numbers that notify; ends in ~0; NULL: no filter */
-	uint32_t user, layers, stdio, netns, image;
+	uint32_t user, layers, stdio, netns, image, slot_flags;
 	const char *image_dir, *workdir;
 };
 /* *DATA is malloc'd. Asserts. */
