@@ -74,6 +74,13 @@ int om_bpf_policy_fill(struct om_bpf *b, uint32_t policy, const struct om_bundle
 int om_bpf_policy_verify(struct om_bpf *b, uint32_t policy, const struct om_bundle *bundle,
 			 const struct om_resolved *objs, uint32_t n, struct om_err *err)
 	OM_MUST_CHECK;
+/*
+ * Reads back every entry that was to be written, without a search for others: for a number fresh from
+ * om_bpf_policy_new, under which nobody else has written. Its cost does not depend on other policies.
+ */
+int om_bpf_policy_written(struct om_bpf *b, uint32_t policy, const struct om_bundle *bundle,
+			  const struct om_resolved *objs, uint32_t n, struct om_err *err)
+	OM_MUST_CHECK;
 /* Removes the entries of POLICY, which no slot names any more (waits for a grace period first). */
 int om_bpf_policy_drop(struct om_bpf *b, uint32_t policy, struct om_err *err) OM_MUST_CHECK;
 

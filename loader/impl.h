@@ -18,6 +18,8 @@
 #define OM_START_WAIT_MS 20000
 /* For a shim to write the exit file of a workload that was just killed. */
 #define OM_SHIM_END_MS 500
+/* Replaced policies whose entries wait for the next idle moment; past it the apply itself waits. */
+#define OM_RETIRED_MAX 64u
 
 struct om_watch {
 	char name[64];
@@ -46,6 +48,8 @@ struct om_loader {
 	int kick; /* eventfd: look at all of them once */
 	struct om_watch *watches;
 	uint32_t watch_count, watch_cap;
+	uint32_t retired[OM_RETIRED_MAX]; /* policies that decide nothing any more, to be dropped */
+	uint32_t retired_count;
 };
 
 /* --- txn/state.c: RUN_DIR/branes/NAME --- */
@@ -182,6 +186,9 @@ extern const size_t om_create_count;
 extern const struct om_step om_update_steps[];
 extern const size_t om_update_count;
 int om_txn_update(struct om_txn *t, struct om_err *err) OM_MUST_CHECK;
+
+/* Drops the entries of replaced policies. Takes a grace period (10 ms and more) if there are any. */
+int om_txn_collect(struct om_loader *l, struct om_err *err) OM_MUST_CHECK;
 
 /* Single steps that create and update share (txn/steps.c). */
 int om_step_check(struct om_txn *t, struct om_err *err);

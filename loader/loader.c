@@ -133,8 +133,10 @@ void om_loader_free(struct om_loader *l)
 	if (!l)
 		return;
 	om_watch_close(l);
-	if (l->bpf)
+	if (l->bpf) {
+		(void)!om_txn_collect(l, NULL);
 		om_bpf_free(l->bpf);
+	}
 	om_nft_free(l->nft);
 	om_close_fd(&l->branes);
 	om_close_fd(&l->parent);

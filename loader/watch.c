@@ -144,6 +144,8 @@ int om_loader_poll(struct om_loader *l, void (*fn)(const struct om_brane_info *i
 	eventfd_t kicks;
 	(void)eventfd_read(l->kick, &kicks);
 	drain_inotify(l);
+	/* What fails stays in the list; the apply that finds the list full tries again and says so. */
+	(void)!om_txn_collect(l, NULL);
 	for (uint32_t i = 0; i < l->watch_count; i++) {
 		struct om_watch *w = &l->watches[i];
 		struct om_brane_info info;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <omega/sha256.h>
 #include <loader/impl.h>
@@ -297,6 +298,32 @@ const struct om_step om_update_steps[] = {
 
 const size_t om_update_count = OM_ARRAY_LEN(om_update_steps);
 
+int om_txn_collect(struct om_loader *l, struct om_err *err)
+{
+	int ret = 0;
+
+	while (l->retired_count && ret == 0) {
+		ret = om_bpf_policy_drop(l->bpf, l->retired[l->retired_count - 1], err);
+		l->retired_count -= ret == 0;
+	}
+	return ret;
+}
+
+/*
+ * Nobody decides by POLICY any more: its entries cost memory, not safety, and removing them has to wait
+ * for every program that runs now. The caller's answer does not wait for that; the event loop does it.
+ */
+static int retire(struct om_loader *l, uint32_t policy, struct om_err *err)
+{
+	int ret = l->retired_count == OM_RETIRED_MAX ? om_txn_collect(l, err) : 0;
+
+	if (ret < 0)
+		return ret;
+	l->retired[l->retired_count++] = policy;
+	(void)eventfd_write(l->kick, 1);
+	return 0;
+}
+
 int om_txn_update(struct om_txn *t, struct om_err *err)
 {
 	uint32_t dropped = t->old.info.policy;
@@ -317,6 +344,5 @@ int om_txn_update(struct om_txn *t, struct om_err *err)
 	int ret = om_txn_run(t, om_update_steps, om_update_count, err);
 	if (ret < 0 || !wants_bpf(t) || !dropped || dropped == t->st.info.policy)
 		return ret;
-	/* Nobody decides by it any more; entries that stay behind cost memory, not safety. */
-	return om_bpf_policy_drop(t->l->bpf, dropped, err);
+	return retire(t->l, dropped, err);
 }
