@@ -339,6 +339,12 @@ static void log_free(struct om_log *log)
 	free(log);
 }
 
+void om_log_abort(struct om_log *log)
+{
+	if (log)
+		log_free(log);
+}
+
 int om_log_close(struct om_log *log, struct om_err *err)
 {
 	int ret;

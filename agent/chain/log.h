@@ -79,6 +79,12 @@ int om_log_open(int audit_fd, struct om_signer *signer, const struct om_log_opti
 int om_log_close(struct om_log *log, struct om_err *err);
 
 /*
+ * Frees LOG and writes nothing, as a killed process would: what was not committed is gone. For
+ * tests, and for a caller that must end at once. Takes NULL.
+ */
+void om_log_abort(struct om_log *log);
+
+/*
  * Starts the log of one life of a brane. NAME is tenant/name, INSTANCE a random suffix of its own;
  * [a-z0-9._-] each, one '/' in NAME at most. EXTRA (may be NULL) adds fields to log.open (the keys
  * "key" and "instance" are taken). A brane that an earlier writer left open is taken up again with a

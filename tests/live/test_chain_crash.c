@@ -83,6 +83,26 @@ static int add_event(struct om_log *log, uint32_t brane, uint32_t number, struct
 	return om_log_append(log, brane, "file.open", &d, 0, err);
 }
 
+/* One commit of some events, each acknowledged only afterwards. */
+static int add_batch(struct om_log *log, uint32_t brane, struct om_err *err)
+{
+	uint32_t from = sh->next, n = 1 + from % 40;
+	int ret = 0;
+
+	if (from + n >= EVENTS_MAX)
+		_exit(5);
+	sh->next += n;
+	for (uint32_t i = 0; ret == 0 && i < n; i++)
+		ret = add_event(log, brane, from + i, err);
+	if (ret == 0)
+		ret = om_log_commit(log, err);
+	if (ret == 0) {
+		memset(sh->ack + from, 1, n);
+		sh->acked++;
+	}
+	return ret;
+}
+
 /* Writes until it is killed or the signer is gone; exit 3 when the log cannot be opened at all. */
 static void writer(int sock)
 {
@@ -96,23 +116,12 @@ static void writer(int sock)
 		fprintf(stderr, "# writer: %s\n", err.text);
 		_exit(err.id == OM_ERR_LOG_SIGNER ? 4 : 3);
 	}
-	if (om_log_brane_open(log, "acme/api", "k3v9qz", NULL, &brane, &err) < 0)
-		_exit(3);
-	for (;;) {
-		uint32_t from = sh->next, n = 1 + from % 40;
-
-		if (from + n >= EVENTS_MAX)
-			_exit(5);
-		sh->next += n;
-		for (uint32_t i = 0; i < n; i++)
-			if (add_event(log, brane, from + i, &err) < 0)
-				goto gone;
-		if (om_log_commit(log, &err) < 0)
-			goto gone;
-		memset(sh->ack + from, 1, n);
-		sh->acked++;
+	if (om_log_brane_open(log, "acme/api", "k3v9qz", NULL, &brane, &err) < 0) {
+		fprintf(stderr, "# writer: %s\n", err.text);
+		_exit(err.id == OM_ERR_LOG_SIGNER ? 4 : 3);
 	}
-gone:
+	while (add_batch(log, brane, &err) == 0)
+		;
 	(void)!om_log_close(log, &err);
 	_exit(0);
 }
@@ -226,6 +235,46 @@ static void test_kill_at_random(void **state)
 	check_log(ROUNDS);
 }
 
+/* Judged while it is written, over segment changes too: never taken for tampered with. */
+static void test_verify_while_written(void **state)
+{
+	struct om_verify_options o = {.substrate_vkey = fix.vkey};
+	struct om_verify_result r;
+	int sv[2], status;
+	uint32_t before = sh->acked;
+	pid_t signer, pid;
+
+	if (!find_role()) {
+		print_message("omegad-sign is not built beside the tests\n");
+		skip();
+	}
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
+	signer = start_role(sv[1]);
+	pid = fork();
+	if (!pid) {
+		close(sv[1]);
+		writer(sv[0]);
+	}
+	close(sv[0]);
+	close(sv[1]);
+	for (int i = 0; i < 40; i++) {
+		int code;
+
+		fix_verify(&fix, &o, &r);
+		code = om_verify_exit(&r);
+		om_verify_done(&r);
+		if (code != 0 && code != 11)
+			fix_expect_exit(&fix, 11);
+		pause_us(3000);
+	}
+	kill(pid, SIGKILL);
+	kill(signer, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(waitpid(signer, &status, 0), signer);
+	assert_true(sh->acked > before);
+	check_log(-1);
+}
+
 static int setup(void **state)
 {
 	fix_make(&fix);
@@ -246,7 +295,8 @@ static int teardown(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_kill_at_random)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_kill_at_random),
+					   cmocka_unit_test(test_verify_while_written)};
 
 	return cmocka_run_group_tests_name("chain_crash", tests, setup, teardown);
 }

@@ -78,7 +78,7 @@ void fix_close(struct fix *f)
 
 void fix_crash(struct fix *f)
 {
-	/* Leaked on purpose: nothing may run that a killed process would not have run. */
+	om_log_abort(f->log);
 	f->log = NULL;
 	om_signer_free(f->signer);
 	f->signer = NULL;

@@ -244,7 +244,8 @@ int om_record_parse(const char *line, size_t len, struct om_record *r)
 		return -EBADMSG;
 	r->mono = (int64_t)mono;
 	r->prev = c.p;
-	if ((size_t)(c.end - c.p) < OM_B64_HASH)
+	/* A string of the right length here; its value is compared by whoever walks the chain. */
+	if (om_json_scan_str(c.p - 1, (size_t)(c.end - c.p) + 1) != (long)OM_B64_HASH + 2)
 		return -EBADMSG;
 	c.p += OM_B64_HASH;
 	if (!EXPECT(&c, "\",\"seq\":") || !take_uint(&c, &r->seq) || !EXPECT(&c, ",\"time\":\"") ||

@@ -177,38 +177,61 @@ bool om_walk_brane_note(struct walk *w)
 	return true;
 }
 
-static void compare_checkpoint(struct walk *w)
+static size_t load(int audit_fd, char *buf)
 {
-	uint8_t root[32];
+	OM_CLEANUP(om_close_fd)
+	int fd = openat(audit_fd, "checkpoint", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	ssize_t n = fd < 0 ? 0 : read(fd, buf, OM_NOTE_MAX);
 
-	om_tree_root(&w->tree, root);
-	if (w->point.size == w->tree.size && !memcmp(w->point.root, root, 32))
+	return n > 0 ? (size_t)n : 0;
+}
+
+void om_walk_checkpoint_load(struct walk *w, int audit_fd)
+{
+	w->early_len = load(audit_fd, w->early);
+}
+
+static bool parse_checkpoint(struct walk *w, const char *text, size_t len)
+{
+	return om_note_parse(text, len, &w->note) == 0 &&
+	       om_checkpoint_parse(w->note.body, w->note.body_len, &w->point) == 0 &&
+	       names_origin(w);
+}
+
+/* A head that was signed and lies past the end: the end was cut off. */
+static void check_cut(struct walk *w)
+{
+	if (!w->early_len || !parse_checkpoint(w, w->early, w->early_len))
 		return;
-	/* A head that was signed and lies past the end: the end was cut off. */
 	if (w->point.size > w->tree.size &&
 	    om_note_verify(&w->note, w->origin, strlen(w->origin), w->pin.pk) == 1)
 		om_walk_find(w, OM_FINDING_TAMPERED, "9c", w->tree.size, 0,
 			     "`checkpoint` bears a signed head of %llu leaves, the log has %llu",
 			     (unsigned long long)w->point.size, (unsigned long long)w->tree.size);
-	else
-		om_walk_find(w, OM_FINDING_NOTE, "34", w->point.size, 0,
-			     "`checkpoint` is not the newest head (it is derived; the next commit "
-			     "replaces it)");
 }
 
 void om_walk_checkpoint(struct walk *w, int audit_fd)
 {
-	OM_CLEANUP(om_close_fd)
-	int fd = openat(audit_fd, "checkpoint", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	ssize_t n = fd < 0 ? 0 : read(fd, w->note_text, sizeof(w->note_text));
+	char late[OM_NOTE_MAX];
+	size_t len;
+	uint8_t root[32];
 
-	if (n <= 0)
+	check_cut(w);
+	if (w->stop)
 		return;
-	if (om_note_parse(w->note_text, (size_t)n, &w->note) < 0 ||
-	    om_checkpoint_parse(w->note.body, w->note.body_len, &w->point) < 0 || !names_origin(w))
+	len = load(audit_fd, late);
+	if (!len)
+		return;
+	if (!parse_checkpoint(w, late, len)) {
 		om_walk_find(
 			w, OM_FINDING_NOTE, "33", 0, 0,
 			"`checkpoint` is damaged (it is derived; the next commit replaces it)");
-	else
-		compare_checkpoint(w);
+		return;
+	}
+	om_tree_root(&w->tree, root);
+	if (w->point.size < w->tree.size ||
+	    (w->point.size == w->tree.size && memcmp(w->point.root, root, 32)))
+		om_walk_find(w, OM_FINDING_NOTE, "34", w->point.size, 0,
+			     "`checkpoint` is not the newest head (it is derived; the next commit "
+			     "replaces it)");
 }

@@ -328,6 +328,7 @@ static bool wait_for_more(struct walk *w, int *tries)
 {
 	if (!w->final || ++*tries > 10)
 		return false;
+	w->ended = true;
 	pause_ms(20);
 	/* Read the open end again: it may have been half written. */
 	w->len = w->scan = w->pos;
@@ -471,8 +472,10 @@ int om_walk_segment(struct walk *w, int stream_fd, struct om_err *err)
 	check_header(w, line, len);
 	new_batch(w);
 	do {
+		/* A writer that never rests must not keep its judge walking for ever. */
 		while (!w->stop && (ret = step(w, err)) > 0)
-			tries = 0;
+			if (w->ended)
+				return 0;
 		again = false;
 		if (ret == 0 && !w->stop)
 			ret = walk_end(w, &tries, &again, err);

@@ -18,7 +18,7 @@ static int walk_all(struct walk *w, int stream_fd, struct om_err *err)
 	bool more = true, any = false;
 
 	/* A live writer may have begun another segment meanwhile: look until nothing is new. */
-	while (more && !w->stop) {
+	for (int round = 0; round < 8 && more && !w->stop && !w->ended; round++) {
 		OM_CLEANUP(om_free_ptr) uint64_t *firsts = NULL;
 		size_t n;
 		int ret = om_seg_list(stream_fd, &firsts, &n);
@@ -26,7 +26,7 @@ static int walk_all(struct walk *w, int stream_fd, struct om_err *err)
 		if (ret < 0)
 			return om_err_sys(err, OM_ERR_IO, ret, "cannot list the segments");
 		more = false;
-		for (size_t i = 0; i < n && !w->stop; i++) {
+		for (size_t i = 0; i < n && !w->stop && !w->ended; i++) {
 			if (any && firsts[i] <= done)
 				continue;
 			w->first = done = firsts[i];
@@ -177,6 +177,7 @@ int om_verify(int audit_fd, const struct om_verify_options *opt, struct om_verif
 	stream_fd = openat(audit_fd, "stream", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (stream_fd < 0)
 		return om_err_sys(err, OM_ERR_IO, -errno, "there is no audit stream");
+	om_walk_checkpoint_load(w, audit_fd);
 	ret = walk_all(w, stream_fd, err);
 	if (ret < 0)
 		return ret;

@@ -51,9 +51,10 @@ struct walk {
 	uint8_t named[32];  /* as the last commit named it (segment headers) */
 	bool last_close;    /* @node's last record but the commit was log.close */
 	bool recovered;	    /* a recover record is in this batch */
-	bool torn;	    /* the last batch lost sectors: it is judged as a tail */
-	bool note_bad;	    /* the note line is no checkpoint */
-	uint32_t finals;    /* closed branes whose last note is due in this batch's tail */
+	bool ended; /* the live end was reached once: the next good note is where the walk stops */
+	bool torn;  /* the last batch lost sectors: it is judged as a tail */
+	bool note_bad;	 /* the note line is no checkpoint */
+	uint32_t finals; /* closed branes whose last note is due in this batch's tail */
 	bool saved_seen;
 	int64_t last_time;
 	struct walk_brane **brane; /* [0] is @node */
@@ -72,6 +73,8 @@ struct walk {
 	size_t scan;   /* first byte not split into lines yet */
 	uint64_t base; /* file offset of buf[0] */
 	bool eof;
+	char early[OM_NOTE_MAX]; /* `checkpoint` as it was before the walk */
+	size_t early_len;
 	/* The batch. */
 	uint32_t n;
 	int bad; /* first line that is no record, or -1 */
@@ -121,6 +124,11 @@ bool om_walk_brane_note(struct walk *w);
 bool om_walk_read_note(struct walk *w);
 /* Why a note of whole form does not verify: findings 12, 19, 20, 24 or 2. */
 void om_walk_note_fault(struct walk *w);
+/*
+ * `checkpoint`, read before the walk (what it certifies must then be in the log) and compared after
+ * it; a live writer may have replaced it meanwhile.
+ */
+void om_walk_checkpoint_load(struct walk *w, int audit_fd);
 void om_walk_checkpoint(struct walk *w, int audit_fd);
 
 /* lenient.c: any JSON at all (21), with a duplicate key (22), or neither (1). */
