@@ -107,6 +107,7 @@ int drain_brane_open(struct drain *d, struct brane *b, struct om_err *err)
 	b->open = true;
 	b->started = false;
 	b->exit_recorded = false;
+	b->late_cause = OM_EXIT_NONE;
 	b->early_exit.here = false;
 	b->close_ms = 0;
 	return 0;
@@ -119,7 +120,9 @@ int drain_brane_close(struct drain *d, struct brane *b, const char *why, struct 
 
 	if (!b->open)
 		return 0;
-	ret = drain_absent_report(d, b, err);
+	ret = b->late_cause ? drain_exit(d, b, b->late_cause, b->late_code, 0, err) : 0;
+	if (!ret)
+		ret = drain_absent_report(d, b, err);
 	if (ret < 0)
 		return ret;
 	if (d->stuck)

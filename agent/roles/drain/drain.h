@@ -55,6 +55,9 @@ struct brane {
 		uint64_t run_ns, id;
 	} early_exit;
 	uint64_t close_ms; /* CLOCK_MONOTONIC; 0: not planned */
+	uint32_t
+		late_cause; /* of the exit as the load role saw it, used if the shim stays silent */
+	int32_t late_code;
 	bool seq_known;
 	uint64_t next_seq;
 	uint64_t denied, events, folded, lost; /* of this agent's life and the counters found */

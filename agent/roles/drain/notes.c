@@ -133,11 +133,14 @@ static int on_exited(struct drain *d, const struct om_wire_note *n, struct om_er
 	ret = drain_ring(d, err);
 	if (!ret)
 		ret = drain_counts(d, err);
-	if (!ret)
-		ret = drain_exit(d, b, n->brane.exit_cause, n->brane.exit_code, 0, err);
-	if (!ret && b->open && !b->close_ms)
+	if (ret < 0)
+		return ret;
+	/* The shim waited for the process itself: its word is taken if it comes in time. */
+	b->late_cause = n->brane.exit_cause;
+	b->late_code = n->brane.exit_code;
+	if (b->open && !b->close_ms)
 		b->close_ms = drain_now_ms() + EXIT_GRACE_MS;
-	return ret;
+	return 0;
 }
 
 static int on_adopted(struct drain *d, const struct om_wire_note *n, struct om_err *err)

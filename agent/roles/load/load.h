@@ -71,6 +71,12 @@ int load_apply(struct load *l, const struct load_apply *a, const char *name, enu
 int load_again(struct load *l, const char *name, const struct om_wire_peer *peer,
 	       struct om_brane_info *info, struct om_err *err) OM_MUST_CHECK;
 
+/*
+ * Reads INFO anew while it says "killed" and the shim is still there: the exit file, which tells the
+ * truth, may not be written yet. Waits 100 ms at most.
+ */
+void load_settle(struct load *l, struct om_brane_info *info);
+
 /* --- watch.c: ended workloads, restarts, a log that cannot be written --- */
 void load_ended(struct load *l, const struct om_brane_info *info);
 /* Milliseconds until the next restart is due, -1: none. */
@@ -80,5 +86,8 @@ void load_restarts(struct load *l);
 void load_obey_log(struct load *l);
 struct load_entry *load_entry(struct load *l, const char *name, bool make);
 void load_entry_drop(struct load *l, const char *name);
+
+/* `omegad --probe`: prints what this kernel can enforce; the exit code. */
+int load_probe(void);
 
 #endif

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include "agent/role/log.h"
 #include "agent/role/sandbox.h"
 #include "agent/roles/load/load.h"
@@ -199,6 +200,8 @@ int main(int argc, char **argv)
 	struct om_err err = {0};
 	int ret;
 
+	if (argc == 2 && !strcmp(argv[1], "--probe"))
+		return load_probe();
 	signal(SIGPIPE, SIG_IGN);
 	om_slog_role(desc.name);
 	options(argc, argv, &o, shim, sizeof(shim));

@@ -101,9 +101,11 @@ static int get(struct load *l, const char *name, struct om_wire_done *d, struct 
 	struct om_brane_info info = {0};
 	int ret = om_loader_get(l->l, name, &info, err);
 
-	if (!ret)
-		load_wire_brane(l, &d->brane, &info);
-	return ret;
+	if (ret < 0)
+		return ret;
+	load_settle(l, &info);
+	load_wire_brane(l, &d->brane, &info);
+	return 0;
 }
 
 static int v_get(struct load *l, struct om_msg *m, const struct om_wire_load *q,

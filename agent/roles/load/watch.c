@@ -5,6 +5,7 @@
  * untouched branes as each policy's on-log-full says. Called by: the event loop. Never does: thaw what
  * the operator froze.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 #include "agent/role/log.h"
@@ -71,12 +72,28 @@ static void tell_api(const struct load *l, const struct om_brane_info *info)
 		om_slog_err(OM_WARN, "api_unheard", info->name, &err);
 }
 
-void load_ended(struct load *l, const struct om_brane_info *info)
+void load_settle(struct load *l, struct om_brane_info *info)
 {
+	struct om_err err;
+
+	for (int i = 0;
+	     i < 50 && info->state == OM_BRANE_EXITED && info->exit_cause == OM_EXIT_SIGNAL &&
+	     info->exit_code == SIGKILL && info->shim_pid > 0 && !kill(info->shim_pid, 0);
+	     i++) {
+		nanosleep(&(struct timespec){0, 2000000}, NULL);
+		if (om_loader_get(l->l, info->name, info, &err) < 0)
+			return;
+	}
+}
+
+void load_ended(struct load *l, const struct om_brane_info *found)
+{
+	struct om_brane_info settled = *found, *info = &settled;
 	struct load_entry *e;
 	struct om_wire_note n;
 	struct om_err err;
 
+	load_settle(l, info);
 	om_slog(OM_INFO, "ended", "name", info->name, "cause", om_slog_num(info->exit_cause),
 		"code", om_slog_num(info->exit_code), NULL);
 	load_note_init(&n, OM_NOTE_EXITED, info, NULL);
