@@ -171,6 +171,17 @@ static int run(int sfd, const struct omegad_opts *o, const struct omegad_host *h
 	}
 }
 
+/* The load role has the loader and the privilege: it answers in our place. */
+static int probe(const struct omegad_opts *o)
+{
+	char path[sizeof(o->libexec) + 16];
+
+	snprintf(path, sizeof(path), "%s/omegad-load", o->libexec);
+	execl(path, path, "--probe", (char *)NULL);
+	fprintf(stderr, "omegad: cannot run %s\n", path);
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	struct om_err err = {0};
@@ -181,6 +192,8 @@ int main(int argc, char **argv)
 
 	if (omegad_options(argc, argv, &o, &code))
 		return code;
+	if (o.probe)
+		return probe(&o);
 	if (geteuid() != 0) {
 		fputs("omegad: must be started by root\n", stderr);
 		return 5;

@@ -17,6 +17,7 @@ struct omegad_opts {
 	const char *run_dir, *state_dir, *bpffs, *cgroup, *layers, *nft_table;
 	char libexec[4096];
 	int ready_fd; /* -1: none */
+	bool probe;   /* only say what this kernel can enforce */
 };
 
 /* 0; 1: say no more, exit with *CODE. */

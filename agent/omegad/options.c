@@ -19,6 +19,7 @@ static const struct option longs[] = {
 	{"nft-table", required_argument, NULL, 'n'},
 	{"ready-fd", required_argument, NULL, 'R'},
 	{"foreground", no_argument, NULL, 'f'},
+	{"probe", no_argument, NULL, 'p'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -33,7 +34,8 @@ static const char usage[] =
 	"  --nft-table NAME   (omega)\n"
 	"  --libexec DIR      where omegad-* are (the directory of omegad itself)\n"
 	"  --ready-fd N       one byte is written there when requests are served\n"
-	"  --foreground       accepted; omegad never leaves the foreground\n";
+	"  --foreground       accepted; omegad never leaves the foreground\n"
+	"  --probe            say what this kernel can enforce and end: 0 everything, 9 not\n";
 
 static int libexec_of_self(char *dir, size_t size)
 {
@@ -104,6 +106,9 @@ static int take(struct omegad_opts *o, int c, const char *arg)
 	case 'R':
 		return number(arg, &o->ready_fd);
 	case 'f':
+		return 0;
+	case 'p':
+		o->probe = true;
 		return 0;
 	default:
 		return -1;
