@@ -30,6 +30,9 @@ static void fail(const struct om_birth *b, enum om_stage stage, int err, uint32_
 	_exit(127);
 }
 
+/* Descriptors of init's own, and where it moves them on the way. */
+#define INIT_FILES 128u
+
 static void limits(const struct om_birth *b)
 {
 	uint32_t n = 0;
@@ -37,6 +40,9 @@ static void limits(const struct om_birth *b)
 	for (uint32_t i = 0; i < n; i++) {
 		struct rlimit want = {r[i].value, r[i].value}, have;
 		__rlimit_resource_t res = (__rlimit_resource_t)r[i].resource;
+		/* Init needs a few itself, listener included: the workload's own number comes last. */
+		if (res == RLIMIT_NOFILE && want.rlim_max < INIT_FILES)
+			want.rlim_cur = want.rlim_max = INIT_FILES;
 		if (getrlimit(res, &have) < 0)
 			fail(b, OM_STAGE_RLIMIT, errno, i);
 		if (setrlimit(res, &want) == 0)
@@ -46,6 +52,19 @@ static void limits(const struct om_birth *b)
 			fail(b, OM_STAGE_RLIMIT, errno, i);
 		want.rlim_cur = want.rlim_max = have.rlim_max;
 		if (setrlimit(res, &want) < 0)
+			fail(b, OM_STAGE_RLIMIT, errno, i);
+	}
+}
+
+/* In the workload, right before its program: lowering needs no privilege. */
+static void few_files(const struct om_birth *b)
+{
+	uint32_t n = 0;
+	const struct om_b_rlimit *r = om_bundle_section(&b->bundle, OM_SEC_RLIMIT, &n);
+	for (uint32_t i = 0; i < n; i++) {
+		struct rlimit want = {r[i].value, r[i].value};
+		if (r[i].resource == RLIMIT_NOFILE && r[i].value < INIT_FILES &&
+		    setrlimit(RLIMIT_NOFILE, &want) < 0)
 			fail(b, OM_STAGE_RLIMIT, errno, i);
 	}
 }
@@ -179,6 +198,7 @@ void om_init_run(const struct om_birth *outer)
 		reap(&b, (pid_t)pid);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		fail(&b, OM_STAGE_EXEC, errno, 2);
+	few_files(&b);
 	execve(b.argv[0], b.argv, b.envp);
 	fail(&b, OM_STAGE_EXEC, errno, 0);
 }

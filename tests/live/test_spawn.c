@@ -149,6 +149,11 @@ static void rlimits(void **state)
 	const char *text = live_text(&v, "limits", "stdout");
 	FACT("nofile", "77");
 	FACT("core", "0");
+	/* Fewer than init itself holds. */
+	b.name = "few";
+	b.rlimits[0].value = 3;
+	run(&v, &b, &info);
+	assert_string_equal(live_fact(live_text(&v, "few", "stdout"), "nofile"), "3");
 	live_close(&v);
 }
 
