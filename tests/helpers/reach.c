@@ -1,12 +1,15 @@
 /*
  * Tries requests from inside a brane: the third voice of the three-way agreement.
  *
- * Comes in: requests in the text form of include/omega/request.h, as arguments or one a line on stdin.
- * Goes out: one line each, "allow" or "deny ERRNO-NAME", in order; "unknown" for what it cannot try. Called by:
- * live tests, as a brane's command. Static: needs no file but itself. Never does: leave what it made
- * (a created file is removed again, if that is allowed).
+ * Comes in: requests in the text form of include/omega/request.h, as arguments or one a line on stdin;
+ * "syscall NUMBER [ARG...]" as well. Goes out: one line each, "allow" or "deny ERRNO-NAME", in order; "unknown"
+ * for what it cannot try. After --step: no output; it stops itself (SIGSTOP) before the first and
+ * after each request, under the name "sN=ERRNO", so that the caller can set the scene for each and
+ * needs nothing that a manifest must grant. Called by: live tests, as a brane's command. Static: needs
+ * no file but itself. Never does: more than one attempt a request; undo what it made.
  */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -49,24 +53,23 @@ static int file_read(const char *path)
 
 static int file_write(const char *path)
 {
-	struct stat st;
-	/* A directory is written by changing it: its mode, to what it is. */
-	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-		return utimensat(AT_FDCWD, path, NULL, 0) < 0 ? errno : 0;
 	int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
+	if (fd >= 0) {
+		close(fd);
+		return 0;
+	}
+	if (errno != EISDIR)
 		return errno;
-	close(fd);
-	return 0;
+	/* A directory is never opened for writing; it is written by changing it. */
+	return utimensat(AT_FDCWD, path, NULL, 0) < 0 ? errno : 0;
 }
 
 static int file_create(const char *path)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0777);
 	if (fd < 0)
 		return errno;
 	close(fd);
-	unlink(path);
 	return 0;
 }
 
@@ -88,10 +91,8 @@ static int file_exec(const char *path)
 	pid_t pid = fork();
 	if (pid == 0) {
 		char *argv[] = {(char *)(size_t)path, NULL}, *envp[] = {NULL};
-		int null = open("/dev/null", O_RDWR);
 		for (int i = 0; i < 3; i++)
-			if (null < 0 || dup2(null, i) < 0)
-				close(i);
+			close(i); /* it has nothing to say here */
 		execve(path, argv, envp);
 		e = errno;
 		_exit(write(p[1], &e, sizeof(e)) == (ssize_t)sizeof(e) ? 127 : 126);
@@ -190,6 +191,32 @@ static int net_listen(const char *s)
 	return e == EADDRINUSE ? 0 : e;
 }
 
+/* Whatever number: in a child, whose end says enough if the call does not return. */
+static int call_apart(const char *text)
+{
+	long a[7] = {0, -1, -1, -1, -1, -1, -1};
+	int p[2], e = 0;
+	for (int i = 0; i < 7 && *text; i++)
+		a[i] = (long)strtoul(text, (char **)&text, 10);
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return errno;
+	pid_t pid = fork();
+	if (pid == 0) {
+		long ret = syscall(a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
+		e = ret < 0 && (errno == EPERM || errno == ENOSYS) ? errno : 0;
+		_exit(write(p[1], &e, sizeof(e)) == (ssize_t)sizeof(e) ? 0 : 126);
+	}
+	close(p[1]);
+	if (pid < 0)
+		e = errno;
+	else if (read(p[0], &e, sizeof(e)) != (ssize_t)sizeof(e))
+		e = EOWNERDEAD;
+	close(p[0]);
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+	return e;
+}
+
 /* Arguments that fail inside the call, so that only a refusal before it gives EPERM or ENOSYS. */
 static int call(const char *name, bool *known)
 {
@@ -220,6 +247,8 @@ static int call(const char *name, bool *known)
 		{"quotactl", SYS_quotactl, EINVAL},
 	};
 	*known = true;
+	if (isdigit((unsigned char)*name))
+		return call_apart(name);
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
 		if (strcmp(calls[i].name, name) != 0)
 			continue;
@@ -278,12 +307,37 @@ static int try(const char *op, const char *arg, bool *known)
 	return 0;
 }
 
-static void answer(FILE *out, const char *request)
+static int split_and_try(const char *request, bool *known)
 {
 	char op[32] = "", arg[4096] = "";
-	bool known;
 	sscanf(request, "%31s %4095[^\n]", op, arg);
-	int e = try(op, arg, &known);
+	return try(op, arg, known);
+}
+
+/* "sN=ERRNO", then stopped: /proc shows both to the caller. */
+static void stop_as(int n, int e)
+{
+	char name[16];
+	snprintf(name, sizeof(name), "s%d=%d", n, e);
+	prctl(PR_SET_NAME, name, 0, 0, 0);
+	raise(SIGSTOP);
+}
+
+static int step(char **requests)
+{
+	bool known;
+	stop_as(0, 0);
+	for (int i = 0; requests[i]; i++) {
+		int e = split_and_try(requests[i], &known);
+		stop_as(i + 1, known ? e : -1);
+	}
+	return 0;
+}
+
+static void answer(FILE *out, const char *request)
+{
+	bool known;
+	int e = split_and_try(request, &known);
 	const char *name = e ? strerrorname_np(e) : "";
 	if (!known)
 		fprintf(out, "unknown\n");
@@ -297,6 +351,8 @@ static void answer(FILE *out, const char *request)
 int main(int argc, char **argv)
 {
 	char line[4200];
+	if (argc > 1 && strcmp(argv[1], "--step") == 0)
+		return step(argv + 2);
 	if (argc > 1) {
 		for (int i = 1; i < argc; i++)
 			answer(stdout, argv[i]);
