@@ -24,6 +24,18 @@ static __always_inline int om_check_file(struct om_ctx *c, struct file *file, __
 	return om_deny_path(c, d, file->f_path.mnt);
 }
 
+/*
+ * Objects without a path that a grant could name. Who holds a descriptor of a pipe may open it again
+ * through /proc; a process descriptor (6.9+: a file of its own) gives nothing that task_kill and
+ * ptrace_access_check do not decide.
+ */
+static __always_inline int om_nameless(const struct dentry *d)
+{
+	unsigned long magic = d->d_sb->s_magic;
+
+	return magic == OM_PIPEFS_MAGIC || magic == OM_PIDFS_MAGIC;
+}
+
 SEC("lsm/file_open")
 int BPF_PROG(om_file_open, struct file *file)
 {
@@ -43,8 +55,7 @@ int BPF_PROG(om_file_open, struct file *file)
 		need |= OM_MAY_WRITE;
 	if (flags & OM_O_TMPFILE)
 		need |= OM_MAY_CREATE;
-	/* A pipe has no name; who holds a descriptor of one may open it again through /proc. */
-	if (file->f_path.dentry->d_sb->s_magic == OM_PIPEFS_MAGIC && !(c.flags & OM_SLOT_DENY_ALL))
+	if (om_nameless(file->f_path.dentry) && !(c.flags & OM_SLOT_DENY_ALL))
 		need &= ~(OM_MAY_READ | OM_MAY_WRITE);
 	if (!need)
 		return 0;

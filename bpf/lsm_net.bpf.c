@@ -383,19 +383,18 @@ static __always_inline int om_anon_harmless(struct dentry *d)
 	       word == OM_WORD("[timerf") || word == OM_WORD("[signal");
 }
 
-static __always_inline int om_receive_socket(struct om_ctx *c, struct inode *inode)
+/*
+ * A unix socket's peer is judged when it is connected or sent to by name, an inet socket's at every
+ * send, by socket_sendmsg. Sockets of other families cannot be made here and are not taken either.
+ */
+static __always_inline int om_receive_socket(struct om_ctx *c, struct file *file)
 {
-	/* The socket lies beside its inode: struct socket_alloc. */
-	struct socket_alloc *alloc =
-		(void *)inode - bpf_core_field_offset(struct socket_alloc, vfs_inode);
-	struct sock *sk = BPF_CORE_READ(alloc, socket.sk);
+	struct socket *sock = bpf_sock_from_file(file);
+	struct sock *sk = sock ? sock->sk : 0;
 	struct om_event_net n = {};
 
-	/*
-	 * Its label cannot be looked up from here. A unix socket's peer is judged when it is connected or
-	 * sent to by name; an inet socket's at every send, by socket_sendmsg. Others are refused.
-	 */
-	n.family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (sk)
+		om_net_of(&n, sk);
 	if (!(c->flags & OM_SLOT_DENY_ALL) &&
 	    (n.family == OM_AF_UNIX || n.family == OM_AF_INET || n.family == OM_AF_INET6))
 		return 0;
@@ -415,7 +414,7 @@ int BPF_PROG(om_file_receive, struct file *file)
 	OM_HOOK(&c, "file_receive");
 	type = inode->i_mode & OM_S_IFMT;
 	if (type == OM_S_IFSOCK)
-		OM_RETURN(om_receive_socket(&c, inode), OM_EPERM);
+		OM_RETURN(om_receive_socket(&c, file), OM_EPERM);
 	if (!(c.flags & OM_SLOT_DENY_ALL)) {
 		if (d->d_sb->s_magic == OM_PIPEFS_MAGIC)
 			return 0;
@@ -433,4 +432,34 @@ int BPF_PROG(om_file_receive, struct file *file)
 	if (!c.need)
 		return 0;
 	OM_RETURN(om_deny_path(&c, d, file->f_path.mnt), OM_EACCES);
+}
+
+/*
+ * Before 6.5, splice and sendfile reach a socket through sendpage, which passes no socket hook. The
+ * loader attaches this only where sendpage exists; there, write(2) passes here first as well.
+ */
+SEC("lsm/file_permission")
+int BPF_PROG(om_file_permission, struct file *file, int mask)
+{
+	struct inode *inode = file->f_path.dentry->d_inode;
+	struct om_event_net n;
+	struct socket *sock;
+	struct om_ctx c;
+	struct sock *sk;
+
+	if ((inode->i_mode & OM_S_IFMT) != OM_S_IFSOCK || !(mask & 2 /* MAY_WRITE */))
+		return 0;
+	if (!om_scope(&c))
+		return 0;
+	sock = bpf_sock_from_file(file);
+	sk = sock ? sock->sk : 0;
+	if (!sk)
+		return 0;
+	om_net_of(&n, sk);
+	if (n.family == OM_AF_UNIX && !(c.flags & OM_SLOT_DENY_ALL))
+		return 0;
+	OM_HOOK(&c, "file_permission");
+	if (om_peer_granted(&c, sk, &n))
+		return 0;
+	OM_RETURN(om_deny_net(&c, OM_OP_NET_CONNECT, &n), OM_EPERM);
 }

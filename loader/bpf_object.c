@@ -49,24 +49,54 @@ static int om_bpf_print(enum libbpf_print_level level, const char *fmt, va_list 
 	return 0;
 }
 
+void om_bpf_quiet(void)
+{
+	libbpf_set_print(om_bpf_print);
+}
+
 static void forget_said(void)
 {
 	om_bpf_said[0] = '\0';
 	om_bpf_verifier[0] = '\0';
 }
 
-/* How many arguments kernel function NAME has; -1: there is no such function. */
-static int om_btf_args(const char *name)
+static const struct btf *kernel_btf(void)
 {
 	/* Parsed once a process: five megabytes, 10 ms. Never freed: the kernel's BTF does not change. */
 	static struct btf *btf;
+
+	if (!btf) {
+		om_bpf_quiet();
+		btf = btf__load_vmlinux_btf();
+	}
+	return btf;
+}
+
+/* Whether splice to a socket goes past socket_sendmsg. Without BTF the safe answer is yes. */
+static bool has_sendpage(void)
+{
+	const struct btf *btf = kernel_btf();
+	const struct btf_member *m;
+	const struct btf_type *t;
+	int id = btf ? btf__find_by_name_kind(btf, "proto_ops", BTF_KIND_STRUCT) : -1;
+
+	if (id <= 0)
+		return true;
+	t = btf__type_by_id(btf, (uint32_t)id);
+	m = btf_members(t);
+	for (int i = 0; i < btf_vlen(t); i++)
+		if (!strcmp(btf__name_by_offset(btf, m[i].name_off), "sendpage"))
+			return true;
+	return false;
+}
+
+/* How many arguments kernel function NAME has; -1: there is no such function. */
+static int om_btf_args(const char *name)
+{
+	const struct btf *btf = kernel_btf();
 	const struct btf_type *t;
 	int id;
 
-	if (!btf) {
-		libbpf_set_print(om_bpf_print);
-		btf = btf__load_vmlinux_btf();
-	}
 	id = btf ? btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) : -1;
 	if (id <= 0)
 		return -1;
@@ -80,13 +110,15 @@ bool om_prog_fits(const struct om_prog *row)
 
 	if (!row->target)
 		return true;
+	if ((row->flags & OM_PROG_SENDPAGE) && !has_sendpage())
+		return false;
 	args = om_btf_args(row->target);
 	return args >= 0 && (!row->args || (uint32_t)args == row->args);
 }
 
 bool om_prog_drifted(const struct om_prog *row)
 {
-	if (!row->target || om_btf_args(row->target) < 0)
+	if (!row->target || (row->flags & OM_PROG_SENDPAGE) || om_btf_args(row->target) < 0)
 		return false;
 	for (size_t i = 0; i < om_progs_count; i++)
 		if (om_progs[i].target && !strcmp(om_progs[i].target, row->target) &&
@@ -146,7 +178,7 @@ int om_object_load(const struct om_bpf_object_def *def, const char *pin_dir, con
 	const void *bytes = def->bytes(&len);
 	int ret;
 
-	libbpf_set_print(om_bpf_print);
+	om_bpf_quiet();
 	forget_said();
 	obj = bpf_object__open_mem(bytes, len, &opts);
 	if (!obj) {

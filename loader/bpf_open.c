@@ -209,6 +209,8 @@ static int make_layer(const struct om_bpf_opts *opts, const char *dir, uint32_t 
 
 	if (om_objects_count > OM_ARRAY_LEN(objs))
 		return om_err_set(err, OM_ERR_INTERNAL, -E2BIG, "objects");
+	if (layer == OM_LAYER_KERNEL)
+		ret = om_bpf_canary(err);
 	/* All are loaded before the first is attached: a refusal then has touched nothing. */
 	for (size_t i = 0; i < om_objects_count && !ret; i++)
 		if (om_objects_defs[i].layer == layer)
@@ -342,7 +344,9 @@ static int adopt(struct om_bpf *b, const struct om_bpf_opts *opts, const char *d
 		ret = check_links(dir, &state, err);
 	if (ret || !(state.layers & OM_LAYER_KERNEL))
 		return ret;
-	ret = om_path_join(path, dir, "om_object_key", err);
+	ret = om_bpf_canary(err);
+	if (!ret)
+		ret = om_path_join(path, dir, "om_object_key", err);
 	if (ret)
 		return ret;
 	b->key_prog = bpf_obj_get(path);

@@ -56,6 +56,7 @@ struct om_state {
 #define OM_PROG_FEXIT	 0x4u
 #define OM_PROG_CGROUP	 0x8u
 #define OM_PROG_RUN	 0x10u /* run on demand, never attached: pinned itself */
+#define OM_PROG_SENDPAGE 0x20u /* only where sockets have sendpage (before 6.5) */
 struct om_prog {
 	const char *name;   /* in the object */
 	const char *object; /* "lsm_file" */
@@ -98,6 +99,10 @@ bool om_prog_drifted(const struct om_prog *row);
 int om_object_load(const struct om_bpf_object_def *def, const char *pin_dir, const char *only,
 		   struct bpf_object **out, struct om_err *err) OM_MUST_CHECK;
 void om_object_close(struct bpf_object **obj);
+void om_bpf_quiet(void); /* libbpf's messages go to error texts, never to stderr */
+
+/* 0: the kernel calls BPF-LSM programs. OM_ERR_BPF_UNSUPPORTED: it does not, whatever it loads. */
+int om_bpf_canary(struct om_err *err) OM_MUST_CHECK;
 
 int om_map_error(struct om_err *err, enum om_map map, int ret, const char *doing);
 

@@ -50,9 +50,10 @@ static void fill_row(struct om_bpf_hook *hook, const struct om_prog *row, int wh
 
 int om_bpf_probe(struct om_bpf_probe *out, struct om_err *err)
 {
+	struct om_err called = {0};
 	uint32_t lost = 0;
 
-	if (om_progs_count > OM_ARRAY_LEN(out->hooks))
+	if (om_progs_count >= OM_ARRAY_LEN(out->hooks))
 		return om_err_set(err, OM_ERR_INTERNAL, -E2BIG, "%zu hooks", om_progs_count);
 	memset(out, 0, sizeof(*out));
 	for (size_t o = 0; o < om_objects_count; o++) {
@@ -70,6 +71,17 @@ int om_bpf_probe(struct om_bpf_probe *out, struct om_err *err)
 			out->count++;
 		}
 	}
+	/* A row of its own: everything may load and still never be called. */
+	snprintf(out->hooks[out->count].name, sizeof(out->hooks[0].name), "lsm called");
+	out->hooks[out->count].layer = OM_LAYER_KERNEL;
+	out->hooks[out->count].required = 1;
+	out->hooks[out->count].ret = om_bpf_canary(&called);
+	if (out->hooks[out->count].ret) {
+		snprintf(out->hooks[out->count].why, sizeof(out->hooks[0].why), "%.159s",
+			 called.text);
+		lost |= OM_LAYER_KERNEL;
+	}
+	out->count++;
 	out->layers = (OM_LAYER_KERNEL | OM_LAYER_NETWORK) & ~lost;
 	return 0;
 }

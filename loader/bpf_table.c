@@ -46,7 +46,8 @@ const char *const om_map_names[OM_MAP_COUNT] = {
 /*
  * Optional are only hooks that a supported kernel lacks, each with what stands in: file_truncate
  * (6.2+; before, path_truncate sees ftruncate too), the two forms of inode_setattr (one must fit),
- * ACL hooks (6.2+; before, xattr hooks), file_ioctl_compat (6.8+), uring_cmd and uring_allowed
+ * file_permission (before 6.5; after, splice
+ * passes socket_sendmsg), ACL hooks (6.2+; before, xattr hooks), file_ioctl_compat (6.8+), uring_cmd and uring_allowed
  * (inode_init_security_anon denies every ring), and the view's programs, which decide nothing.
  */
 const struct om_prog om_progs[] = {
@@ -92,6 +93,7 @@ const struct om_prog om_progs[] = {
 	OM_LSM(lsm_net, om_unix_stream_connect, unix_stream_connect, OM_REQ, 0),
 	OM_LSM(lsm_net, om_unix_may_send, unix_may_send, OM_REQ, 0),
 	OM_LSM(lsm_net, om_file_receive, file_receive, OM_REQ, 0),
+	OM_LSM(lsm_net, om_file_permission, file_permission, OM_PROG_SENDPAGE, 0),
 	OM_LSM(lsm_guard, om_ptrace_access, ptrace_access_check, OM_REQ, 0),
 	OM_LSM(lsm_guard, om_ptrace_traceme, ptrace_traceme, OM_REQ, 0),
 	OM_LSM(lsm_guard, om_task_kill, task_kill, OM_REQ, 0),

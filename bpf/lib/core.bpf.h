@@ -136,11 +136,6 @@ struct socket {
 	struct sock *sk;
 };
 
-struct socket_alloc {
-	struct socket socket;
-	struct inode vfs_inode;
-};
-
 struct unix_sock {
 	struct path path;
 };
@@ -166,6 +161,7 @@ struct msghdr {
 #define OM_S_IFCHR	   0020000
 #define OM_S_IFIFO	   0010000
 #define OM_PIPEFS_MAGIC	   0x50495045
+#define OM_PIDFS_MAGIC	   0x50494446
 #define OM_SOCKFS_MAGIC	   0x534f434b
 #define OM_FMODE_READ	   0x1
 #define OM_FMODE_WRITE	   0x2

@@ -12,7 +12,7 @@
 #include "core.bpf.h"
 #include "event.bpf.h"
 
-#define OM_PATH_STEPS 64 /* components and mount crossings reported */
+#define OM_PATH_STEPS 256 /* components and mount crossings reported */
 
 /* The op that a missing right belongs to: the first that is missing. */
 static __always_inline __u16 om_file_op(__u32 need)
@@ -29,24 +29,26 @@ static __always_inline __u16 om_file_op(__u32 need)
 }
 
 struct om_path_walk {
-	struct dentry *d;
-	struct vfsmount *mnt; /* NULL: unknown, stop at the file system's root */
-	struct dentry *root_d;
-	struct vfsmount *root_mnt;
+	struct om_event_path *e;
+	__u64 d;
+	__u64 mnt; /* 0: unknown, stop at the file system's root */
+	__u64 root_d;
+	__u64 root_mnt;
 	__u32 len;
 	__u32 truncated;
 };
 
-/* One step up. 1: the root is reached. */
-static __always_inline int om_path_up(struct om_path_walk *w, struct om_event_path *e)
+/* One step up. 1: the root is reached. A callback: verified once, not once a step. */
+static long om_path_up(__u32 i, struct om_path_walk *w)
 {
 	__u32 off = __builtin_preserve_field_info(((struct mount *)0)->mnt, BPF_FIELD_BYTE_OFFSET);
-	struct vfsmount *mnt = w->mnt;
-	struct dentry *parent, *d = w->d;
+	struct vfsmount *mnt = (struct vfsmount *)w->mnt;
+	struct dentry *parent, *d = (struct dentry *)w->d;
 	const unsigned char *name;
+	__u32 len = w->len;
 	long n;
 
-	if (d == w->root_d && mnt == w->root_mnt)
+	if (w->d == w->root_d && w->mnt == w->root_mnt)
 		return 1;
 	if (mnt && d == BPF_CORE_READ(mnt, mnt_root)) {
 		struct mount *m = (void *)mnt - off;
@@ -54,27 +56,28 @@ static __always_inline int om_path_up(struct om_path_walk *w, struct om_event_pa
 
 		if (!up || up == m)
 			return 1;
-		w->d = BPF_CORE_READ(m, mnt_mountpoint);
-		w->mnt = (void *)up + off;
+		w->d = (__u64)BPF_CORE_READ(m, mnt_mountpoint);
+		w->mnt = (__u64)up + off;
 		return 0;
 	}
 	parent = BPF_CORE_READ(d, d_parent);
 	if (!parent || parent == d)
 		return 1;
-	if (w->len > OM_EVENT_PATH_MAX - 257) {
+	if (len > OM_EVENT_PATH_MAX - 257) {
 		w->truncated = 1;
 		return 1;
 	}
 	name = BPF_CORE_READ(d, d_name.name);
-	n = bpf_probe_read_kernel_str(&e->path[w->len], 256, name);
+	n = bpf_probe_read_kernel_str(&w->e->path[len], 256, name);
 	if (n <= 0 || n > 256)
 		return 1;
 	/* The string's NUL becomes the separator. */
-	w->len += (__u32)n - 1;
-	if (w->len >= OM_EVENT_PATH_MAX)
+	len += (__u32)n - 1;
+	if (len >= OM_EVENT_PATH_MAX)
 		return 1;
-	e->path[w->len++] = '/';
-	w->d = parent;
+	w->e->path[len] = '/';
+	w->len = len + 1;
+	w->d = (__u64)parent;
 	return 0;
 }
 
@@ -83,21 +86,19 @@ static __always_inline void om_path_fill(struct om_event_path *e, const struct o
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct fs_struct *fs = BPF_CORE_READ(task, fs);
 	struct dentry *d = (struct dentry *)c->dentry;
-	struct om_path_walk w = {.d = d, .mnt = (struct vfsmount *)c->mnt};
-	int i;
+	struct om_path_walk w = {.e = e, .d = c->dentry, .mnt = c->mnt};
+	long steps;
 
 	/* Zeroed first: the ring's memory is reused, and a record must not carry an older one's bytes. */
 	__builtin_memset(e->path, 0, sizeof(e->path));
-	w.root_d = BPF_CORE_READ(fs, root.dentry);
-	w.root_mnt = BPF_CORE_READ(fs, root.mnt);
+	w.root_d = (__u64)BPF_CORE_READ(fs, root.dentry);
+	w.root_mnt = (__u64)BPF_CORE_READ(fs, root.mnt);
 	e->ino = BPF_CORE_READ(d, d_inode, i_ino);
 	e->gen = BPF_CORE_READ(d, d_inode, i_generation);
 	e->dev = BPF_CORE_READ(d, d_sb, s_dev);
 	e->pad = 0;
-	for (i = 0; i < OM_PATH_STEPS; i++)
-		if (om_path_up(&w, e))
-			break;
-	if (i == OM_PATH_STEPS || w.truncated)
+	steps = bpf_loop(OM_PATH_STEPS, om_path_up, &w, 0);
+	if (steps < 0 || steps == OM_PATH_STEPS || w.truncated)
 		e->head.flags |= OM_EVENT_TRUNCATED;
 	e->path_len = w.len;
 }

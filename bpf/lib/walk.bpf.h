@@ -53,25 +53,37 @@ static __noinline int om_pattern_match(struct om_pattern *pat, const unsigned ch
 	return om_part_equal(part, pat->suffix);
 }
 
+struct om_names {
+	struct om_pattern_key key;
+	const unsigned char *name;
+	__u32 len;
+	__u32 may;
+};
+
+static long om_pattern_step(__u32 i, struct om_names *n)
+{
+	struct om_pattern *pat;
+
+	n->key.index = i;
+	pat = bpf_map_lookup_elem(&om_patterns, &n->key);
+	if (pat && om_pattern_match(pat, n->name, n->len))
+		n->may |= pat->mask;
+	return 0;
+}
+
 /* What the patterns of the directory DIR give on the name of D. */
 static __noinline __u32 om_pattern_rights(struct om_object_key *dir, __u32 count, struct dentry *d)
 {
-	struct om_pattern_key key = {
-		.policy = dir->policy, .dev = dir->dev, .ino = dir->ino, .gen = dir->gen};
-	const unsigned char *name = d->d_name.name;
-	__u32 len = d->d_name.len, may = 0;
+	struct om_names n = {
+		.key = {.policy = dir->policy, .dev = dir->dev, .ino = dir->ino, .gen = dir->gen}};
 
-	for (__u32 i = 0; i < OM_PATTERNS_MAX; i++) {
-		struct om_pattern *pat;
-
-		if (i >= count)
-			break;
-		key.index = i;
-		pat = bpf_map_lookup_elem(&om_patterns, &key);
-		if (pat && om_pattern_match(pat, name, len))
-			may |= pat->mask;
-	}
-	return may;
+	n.name = d->d_name.name;
+	n.len = d->d_name.len;
+	/* More than the loader ever writes: whoever wrote it is not the loader. */
+	if (count > OM_PATTERNS_MAX)
+		return 0;
+	bpf_loop(count, om_pattern_step, &n, 0);
+	return n.may;
 }
 
 struct om_far {

@@ -1,0 +1,167 @@
+/*
+ * Nothing is lost silently: with the ring full every denial is still a denial, and still counted.
+ *
+ * Also the view's absent paths (reported once, then counted) and a loader that is killed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include <tests/util/brane.h>
+
+static struct tb tb;
+static char secret[64];
+
+static int do_secret(void *arg)
+{
+	return open(secret, O_RDONLY | O_CLOEXEC) < 0 ? errno : 0;
+}
+
+static int do_flood(void *arg)
+{
+	for (int i = 0; i < *(int *)arg; i++)
+		if (open(secret, O_RDONLY | O_CLOEXEC) >= 0 || errno != EACCES)
+			return 1;
+	return 0;
+}
+
+static int do_absent(void *arg)
+{
+	struct stat st;
+
+	for (int i = 0; i < 3; i++)
+		if (open("/omt/absent", O_RDONLY | O_CLOEXEC) >= 0 || errno != ENOENT)
+			return 1;
+	return stat("/omt/other", &st) && errno == ENOENT ? 0 : 2;
+}
+
+static void test_full(void **state)
+{
+	struct om_stat before, after;
+	uint32_t read_back;
+	int n = 12000; /* three times what the ring holds */
+
+	(void)tb_events(&tb);
+	tb_stat(&tb, &before);
+	assert_int_equal(tb_run(&tb, do_flood, &n), 0);
+	tb_stat(&tb, &after);
+	read_back = tb_events(&tb);
+	assert_int_equal(after.seq - before.seq, n);
+	assert_int_equal(after.events - before.events, read_back);
+	assert_true(read_back > 0 && read_back < (uint32_t)n);
+	assert_int_equal(after.folded - before.folded, (uint32_t)n - read_back);
+	assert_int_equal(after.lost - before.lost, 0);
+	/* And room again means events again. */
+	assert_true(
+		tb_expect(&tb, "after", do_secret, NULL, EACCES, 1, OM_OP_FILE_READ, "file_open"));
+	assert_int_equal(tb.events[0].head.seq, after.seq);
+}
+
+static void test_absent(void **state)
+{
+	struct om_stat before, after;
+
+	tb_publish(&tb, OM_SLOT_KERNEL | OM_SLOT_VIEW);
+	tb_stat(&tb, &before);
+	assert_true(tb_expect(&tb, "absent", do_absent, NULL, 0, 2, OM_OP_FILE_ABSENT, "view"));
+	assert_int_equal(tb.events[0].head.where, OM_WHERE_VIEW);
+	assert_string_equal(tb_event_path(&tb.events[0]), "/omt/absent");
+	assert_string_equal(tb_event_path(&tb.events[1]), "/omt/other");
+	tb_stat(&tb, &after);
+	assert_int_equal(after.seq - before.seq, 4);
+	assert_int_equal(after.folded - before.folded, 2);
+	assert_true(tb_expect(&tb, "again", do_absent, NULL, 0, 0, 0, NULL));
+	tb_publish(&tb, OM_SLOT_KERNEL);
+}
+
+/* A second opener adopts, is killed, and nothing changes. */
+static void test_killed(void **state)
+{
+	struct om_bpf_opts opts = {.bpffs = tb.bpffs,
+				   .parent_fd = tb.parent_fd,
+				   .cgroup_level = 2,
+				   .parent_cgid = tb.parent_cgid,
+				   .layers = OM_LAYER_KERNEL};
+	struct om_bpf *b = NULL;
+	struct om_err err;
+	uint32_t got;
+	pid_t pid = fork();
+	int st;
+
+	if (!pid) {
+		if (om_bpf_open(&opts, &b, &got, &err))
+			_exit(1);
+		kill(getpid(), SIGKILL);
+	}
+	waitpid(pid, &st, 0);
+	assert_true(WIFSIGNALED(st));
+	om_bpf_free(tb.bpf);
+	tb.bpf = NULL;
+	assert_int_equal(tb_run(&tb, do_secret, NULL), EACCES);
+	assert_int_equal(om_bpf_open(&opts, &tb.bpf, &got, &err), 0);
+	assert_int_equal(got, OM_LAYER_KERNEL);
+	assert_int_equal(
+		om_bpf_policy_verify(tb.bpf, tb.slot.policy, &tb.bundle, tb.objs, tb.n, &err), 0);
+	/* The ring was pinned: the denial made meanwhile is in it. */
+	assert_int_equal(tb_events(&tb), 1);
+	assert_true(tb_expect(&tb, "adopted", do_secret, NULL, EACCES, 1, OM_OP_FILE_READ,
+			      "file_open"));
+}
+
+static void test_probe(void **state)
+{
+	static struct om_bpf_probe probe;
+	struct om_err err;
+
+	assert_int_equal(om_bpf_probe(&probe, &err), 0);
+	for (uint32_t i = 0; i < probe.count; i++)
+		if (probe.hooks[i].ret)
+			print_message("# %s: %s%s\n", probe.hooks[i].name, probe.hooks[i].why,
+				      probe.hooks[i].required ? " (required)" : "");
+	assert_int_equal(probe.layers, OM_LAYER_KERNEL | OM_LAYER_NETWORK);
+}
+
+static int setup(void **state)
+{
+	struct om_err err = {0};
+	int fd, ret = tb_open(&tb, OM_LAYER_KERNEL, &err);
+
+	if (ret) {
+		print_message("# skip: no BPF-LSM here: %s\n", err.text);
+		return ret;
+	}
+	snprintf(secret, sizeof(secret), "/tmp/omt-secret-%d", getpid());
+	fd = open(secret, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	close(fd);
+	tb_publish(&tb, OM_SLOT_KERNEL);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	tb_close(&tb);
+	unlink(secret);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_absent),
+		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_probe),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
