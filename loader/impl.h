@@ -26,6 +26,7 @@ struct om_watch {
 	int wd;		/* inotify watch on the brane's state directory */
 	int shim_pidfd; /* -1: none */
 	bool told;	/* this instance's end was passed on */
+	bool look;	/* something happened to it since it was last looked at */
 };
 
 struct om_loader {

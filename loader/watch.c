@@ -88,7 +88,7 @@ int om_watch_add(struct om_loader *l, const char *name, int shim_pidfd, bool tol
 		}
 		w = &l->watches[l->watch_count++];
 	}
-	*w = (struct om_watch){.wd = -1, .shim_pidfd = -1, .told = told};
+	*w = (struct om_watch){.wd = -1, .shim_pidfd = -1, .told = told, .look = true};
 	memcpy(w->name, name, strlen(name) + 1);
 	int ret = om_state_dir(l, name, false, &dir, err);
 	if (ret < 0)
@@ -118,12 +118,32 @@ int om_loader_event_fd(const struct om_loader *l)
 	return l->epoll;
 }
 
+/* WD -1: all of them, because the queue overflowed. */
+static void mark(struct om_loader *l, int wd)
+{
+	for (uint32_t i = 0; i < l->watch_count; i++)
+		if (wd < 0 || l->watches[i].wd == wd)
+			l->watches[i].look = true;
+}
+
+/*
+ * Only those that something happened to are looked at, or an apply on a node with many branes would
+ * pay for reading the state of each.
+ */
 static void drain_inotify(struct om_loader *l)
 {
 	char buf[4096] __attribute__((aligned(8)));
-	/* Which of them it was does not matter: all are looked at below. */
-	while (read(l->inotify, buf, sizeof(buf)) > 0)
-		;
+	ssize_t n;
+
+	while ((n = read(l->inotify, buf, sizeof(buf))) > 0) {
+		const struct inotify_event *e;
+
+		for (ssize_t at = 0; at < n; at += (ssize_t)(sizeof(*e) + e->len)) {
+			e = (const void *)(buf + at);
+			if (e->mask & IN_Q_OVERFLOW || (e->len && strcmp(e->name, "exit") == 0))
+				mark(l, e->wd);
+		}
+	}
 }
 
 static void reap_shim(struct om_loader *l, struct om_watch *w)
@@ -136,6 +156,7 @@ static void reap_shim(struct om_loader *l, struct om_watch *w)
 	(void)waitid(P_PIDFD, (id_t)w->shim_pidfd, &si, WEXITED | WNOHANG);
 	(void)epoll_ctl(l->epoll, EPOLL_CTL_DEL, w->shim_pidfd, NULL);
 	om_close_fd(&w->shim_pidfd);
+	w->look = true;
 }
 
 int om_loader_poll(struct om_loader *l, void (*fn)(const struct om_brane_info *info, void *ctx),
@@ -150,8 +171,10 @@ int om_loader_poll(struct om_loader *l, void (*fn)(const struct om_brane_info *i
 		struct om_watch *w = &l->watches[i];
 		struct om_brane_info info;
 		reap_shim(l, w);
-		if (w->told)
+		/* Nobody says anything of a workload whose shim is gone: it is always looked at. */
+		if (w->told || (!w->look && w->shim_pidfd >= 0))
 			continue;
+		w->look = false;
 		int ret = om_loader_get(l, w->name, &info, err);
 		if (ret < 0 && err && err->id != OM_ERR_NOT_FOUND)
 			return ret;
