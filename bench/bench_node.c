@@ -9,6 +9,7 @@
  * see the same machine; each of those is timed from fork to wait, of /bin/true.
  */
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,7 @@ struct peer {
 };
 
 static struct peer peers[PEERS];
-static struct bench_samples created, configured, unchanged, deleted;
+static struct bench_samples synced, created, configured, unchanged, deleted;
 
 static const char *bwrap_argv[20 + 3 * FILES];
 static char file_path[FILES][256];
@@ -72,11 +73,38 @@ static void make_peers(const struct node *n)
 			peers[i].argv = NULL;
 }
 
+/* What one durable record costs on this disk at this moment: an apply waits for one. */
+static double sync_once(int fd)
+{
+	static char page[4096];
+	double t = bench_now();
+
+	if (pwrite(fd, page, sizeof(page), 0) != (ssize_t)sizeof(page) || fdatasync(fd) < 0)
+		bench_die("fdatasync", NULL);
+	return bench_now() - t;
+}
+
+static int sync_file(const struct node *n)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/sync", n->dir);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		bench_die(path, NULL);
+	sync_once(fd);
+	return fd;
+}
+
 static void rounds(struct node *n, unsigned long runs)
 {
 	struct node_policy p = {.name = "probe", .files = FILES, .addrs = ADDRS, .port = 443};
 
+	int fd = sync_file(n);
+
 	for (unsigned long i = 0; i < runs; i++) {
+		bench_add(&synced, sync_once(fd));
 		for (int k = 0; k < PEERS; k++)
 			if (peers[k].argv)
 				bench_add(&peers[k].took, bench_run(peers[k].argv));
@@ -90,6 +118,7 @@ static void rounds(struct node *n, unsigned long runs)
 		node_delete(n, "probe");
 		bench_add(&deleted, bench_now() - t);
 	}
+	close(fd);
 }
 
 static void apply_table(unsigned long branes, const char *layers)
@@ -105,6 +134,7 @@ static void apply_table(unsigned long branes, const char *layers)
 	bench_row("apply, configured: policy swapped", &configured, 1e3, base);
 	bench_row("apply, unchanged", &unchanged, 1e3, base);
 	bench_row("delete: killed, unloaded, recorded", &deleted, 1e3, base);
+	bench_row("write of 4 KiB + fdatasync", &synced, 1e3, base);
 	for (int i = 0; i < PEERS; i++)
 		if (peers[i].argv)
 			bench_row(peers[i].name, &peers[i].took, 1e3, base);
