@@ -403,7 +403,7 @@ static void test_9_10_cuts(void **state)
 	memcpy(o.saved_root, r.root, 32);
 	om_verify_done(&r);
 	copy(&t);
-	i = fix_find(&t, FIX_NOTE, "omega/c9 ", 0);
+	i = fix_find(&t, FIX_NOTE, "omega/c4 ", 0);
 	while (t.line[i + 1].kind == FIX_BRANE_NOTE)
 		i++;
 	t.n_seg = t.line[i].seg + 1;
