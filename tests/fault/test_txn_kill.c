@@ -44,7 +44,6 @@ static struct live_brane version(const struct live *v, int n, bool restart)
 		b.env[0] = n ? "N=1" : "N=0";
 	else
 		b.env[0] = "N=0";
-	/* 6.1 has the kernel's own grants to check: what it reads must resolve. */
 	b.paths[0] = "/inside";
 	b.files[0] = (struct om_b_file){.self = OM_MAY_READ | OM_MAY_EXEC};
 	return b;
@@ -117,14 +116,25 @@ static void saw(const struct om_brane_info *info, enum om_adopted how, const str
 		print_message("# %s: %s\n", info->name, why ? why->text : "");
 }
 
-static bool prepare(struct live *v)
+/* One set of names for the whole file: loading the programs takes a while in a virtual machine. */
+static struct live shared;
+
+static struct live *prepare(void)
 {
 	if (!HAVE_FAULTS) {
 		print_message("built without FAULTS=1\n");
 		skip();
 	}
-	live_open(v, OM_LAYER_PROCESS | OM_LAYER_KERNEL | OM_LAYER_NETWORK);
-	return true;
+	if (!shared.l)
+		live_open(&shared, OM_LAYER_ALL);
+	return &shared;
+}
+
+static int close_shared(void **state)
+{
+	(void)state;
+	live_close(&shared);
+	return 0;
 }
 
 static void must_apply(struct live *v, const struct live_brane *b, const char *when)
@@ -237,13 +247,11 @@ static void fail_at(struct live *v, enum change c, const struct om_step *step)
 static void every_step(enum change c,
 		       void (*fn)(struct live *, enum change, const struct om_step *))
 {
-	struct live v;
+	struct live *v = prepare();
 	const struct om_step *steps = c == CREATE ? om_create_steps : om_update_steps;
 	size_t n = c == CREATE ? om_create_count : om_update_count;
-	prepare(&v);
 	for (size_t i = 0; i < n; i++)
-		fn(&v, c, &steps[i]);
-	live_close(&v);
+		fn(v, c, &steps[i]);
 }
 
 static void kill_create(void **state)
@@ -280,28 +288,26 @@ static void fail_restart(void **state)
 /* An undo that fails leaves nothing that could act, and says so. */
 static void undo_fails(void **state)
 {
-	struct live v;
+	struct live *v = prepare();
 	struct om_err err = {0};
 	struct om_brane_info info;
 	(void)state;
-	prepare(&v);
-	struct live_brane b = version(&v, 0, false);
+	struct live_brane b = version(v, 0, false);
 	/* The command does not exist, so "spawn" fails by itself; the named undo then fails too. */
 	b.argv[0] = "/nothing";
 	static const char *const faults[] = {"spawn:undo-fail", "cgroup:undo-fail",
 					     "state:undo-fail"};
 	for (size_t i = 0; i < OM_ARRAY_LEN(faults); i++) {
 		struct seen s = {0};
-		int status = apply_faulty(&v, &b, faults[i]);
+		int status = apply_faulty(v, &b, faults[i]);
 		assert_int_equal(WEXITSTATUS(status), 3);
-		OM_CLEANUP(om_close_fd) int cg = om_cgroup_child(v.l->parent, "fault");
+		OM_CLEANUP(om_close_fd) int cg = om_cgroup_child(v->l->parent, "fault");
 		assert_true(cg < 0 || om_cgroup_event(cg, "populated") != 1);
-		assert_int_equal(om_loader_adopt(v.l, saw, &s, &err), 0);
+		assert_int_equal(om_loader_adopt(v->l, saw, &s, &err), 0);
 		assert_int_equal(s.cut, 1);
-		assert_true(om_loader_get(v.l, "fault", &info, &err) < 0);
+		assert_true(om_loader_get(v->l, "fault", &info, &err) < 0);
 		assert_int_equal(err.id, OM_ERR_NOT_FOUND);
 	}
-	live_close(&v);
 }
 
 int main(void)
@@ -312,5 +318,5 @@ int main(void)
 		cmocka_unit_test(fail_live),	cmocka_unit_test(fail_restart),
 		cmocka_unit_test(undo_fails),
 	};
-	return cmocka_run_group_tests_name("txn", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("txn", tests, NULL, close_shared);
 }

@@ -172,6 +172,12 @@ int main(int argc, char **argv)
 		for (int i = 0; i < 100; i++)
 			syscall(atol(arg), -1L, 0L, 0L, 0L, 0L);
 		printf("done 1\n");
+	} else if (strcmp(what, "eat") == 0) {
+		for (;;) {
+			char *p = malloc(1 << 20);
+			if (p)
+				memset(p, 1, 1 << 20);
+		}
 	} else if (strcmp(what, "flood") == 0) {
 		for (int i = 0; i < 300000; i++)
 			printf("%019d\n", i);
