@@ -15,6 +15,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 #include <loader/process/view.h>
+#include <omega/ir.h>
 
 /* Directories and links only; a grant's own data never lies in it. */
 #define ROOT_BYTES	 (4u * 1024u * 1024u)
@@ -110,6 +111,11 @@ static int one(struct om_bpf *b, const struct om_bundle *bundle, const struct om
 
 	if (src->fd >= 0 && fstat(src->fd, &st) < 0)
 		return om_err_sys(err, OM_ERR_VIEW, -errno, "%s", to);
+	/* A directory bound for its own sake shows all below it: only BPF-LSM can narrow that. */
+	if (src->fd >= 0 && S_ISDIR(st.st_mode) && !(m->flags & (OM_MNT_TREE | OM_MNT_DIR)) &&
+	    !(bundle->meta->layers & OM_LAYER_KERNEL))
+		return om_err_set(err, OM_ERR_VIEW, -EISDIR,
+				  "%s is a directory, granted without what is in it", to);
 	int ret = om_skeleton_add(skel, image, to, S_ISDIR(st.st_mode), canon);
 	if (ret < 0)
 		return om_err_sys(err, OM_ERR_VIEW, ret, "cannot make a place for %s", to);

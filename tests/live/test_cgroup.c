@@ -32,20 +32,24 @@ static void apply(struct live *v, const struct live_brane *b, struct om_brane_in
 		fail_msg("%s: %s", b->name, err.text);
 }
 
-/* 1: core files of the cgroup need no controller. */
-static void core_rows(void **state)
+/* 1: a default that this host cannot give is left out; the same row asked for is exit 9. */
+static void defaults(void **state)
 {
 	struct live v;
 	struct om_brane_info info;
+	struct om_err err;
 	(void)state;
 	live_open(&v, OM_LAYER_PROCESS);
-	struct live_brane b = live_inside(&v, "core", "sleep", NULL);
-	b.cgroup[0][0] = "cgroup.max.descendants";
+	struct live_brane b = live_inside(&v, "default", "sleep", NULL);
+	b.cgroup[0][0] = "nonsense.max";
 	b.cgroup[0][1] = "0";
+	b.cgroup[0][2] = "nonsense";
+	b.cgroup_flags = OM_CGROUP_DEFAULT;
 	apply(&v, &b, &info);
-	OM_CLEANUP(om_close_fd) int cg = om_cgroup_child(v.l->parent, "core");
-	assert_string_equal(content(cg, "cgroup.max.descendants"), "0\n");
-	assert_int_equal(om_cgroup_id(cg), info.cgid);
+	b.name = "asked";
+	b.cgroup_flags = 0;
+	assert_true(live_apply(&v, &b, &info, &err) < 0);
+	assert_int_equal(err.id, OM_ERR_CGROUP_CONTROLLER);
 	live_close(&v);
 }
 
@@ -146,7 +150,7 @@ static void ended(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(core_rows),
+		cmocka_unit_test(defaults),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(escape),
 		cmocka_unit_test(ended),

@@ -112,8 +112,15 @@ static void read_only(void **state)
 	b.mounts[1] = (struct live_mount){"/data", "/data", OM_MNT_RO | OM_MNT_TREE, 0};
 	expect(out(&p, &b), "read", ENOENT);
 	b = in_image(&p, "ro3", "/data/new");
-	b.mounts[1] = (struct live_mount){"/data", "/data", OM_MNT_RO, 0};
+	b.mounts[1] = (struct live_mount){"/data", "/data", OM_MNT_RO | OM_MNT_DIR, 0};
 	expect(out(&p, &b), "create", EROFS);
+	/* Without what is in it: nothing but BPF-LSM could tell the two apart. */
+	struct om_brane_info info;
+	struct om_err err;
+	b = in_image(&p, "self", "/data");
+	b.mounts[1] = (struct live_mount){"/data", "/data", OM_MNT_RO, 0};
+	assert_true(live_apply(&p.v, &b, &info, &err) < 0);
+	assert_non_null(strstr(err.text, "is a directory"));
 	place_close(&p);
 }
 
@@ -124,7 +131,7 @@ static void writable(void **state)
 	(void)state;
 	place_open(&p);
 	struct live_brane b = in_image(&p, "rw", "/data/new");
-	b.mounts[1] = (struct live_mount){"/data", "/data", OM_MNT_NOEXEC, 0};
+	b.mounts[1] = (struct live_mount){"/data", "/data", OM_MNT_NOEXEC | OM_MNT_DIR, 0};
 	const char *text = out(&p, &b);
 	expect(text, "create", 0);
 	char path[128];

@@ -199,6 +199,7 @@ void live_bundle(const struct live_brane *b, uint8_t **data, size_t *len)
 			.file = str(w, b->cgroup[i][0]),
 			.value = str(w, b->cgroup[i][1]),
 			.controller = b->cgroup[i][2] ? str(w, b->cgroup[i][2]) : 0,
+			.flags = b->cgroup_flags,
 		};
 		add(w, OM_SEC_CGROUP, &c, 1);
 	}

@@ -34,6 +34,7 @@ struct live_brane {
 	const char *env[8];
 	struct live_mount mounts[16];
 	const char *cgroup[8][3]; /* file, value, controller or NULL */
+	uint32_t cgroup_flags;
 	struct om_b_rlimit rlimits[8];
 	uint32_t rlimit_count;
 	struct om_b_file files[16]; /* .path unused: see paths */
