@@ -122,13 +122,35 @@ void node_start(struct node *n)
 		bench_die(path, &err);
 }
 
+/* The end of the daemon's log: what a bench that failed is asked for. */
+static void show_log(const struct node *n)
+{
+	char path[128], text[4096];
+	OM_CLEANUP(om_close_fd) int fd = -1;
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/log", n->dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return;
+	ssize_t len =
+		pread(fd, text, sizeof(text),
+		      st.st_size > (off_t)sizeof(text) ? st.st_size - (off_t)sizeof(text) : 0);
+
+	if (len > 0)
+		fwrite(text, 1, (size_t)len, stderr);
+}
+
 static json_t *call(struct node *n, const char *method, json_t *params)
 {
 	struct om_err err = {0};
 	json_t *reply = NULL;
 
-	if (om_vl_client_call(&n->control, method, params, NULL, 0, PATIENCE_MS, &reply, &err) < 0)
+	if (om_vl_client_call(&n->control, method, params, NULL, 0, PATIENCE_MS, &reply, &err) <
+	    0) {
+		show_log(n);
 		bench_die(method, &err);
+	}
 	return reply;
 }
 
