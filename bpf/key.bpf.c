@@ -8,7 +8,7 @@
  */
 #define OM_KERNEL_LAYER 1
 #include "bpf/lib/core.bpf.h"
-#include "bpf/lib/key.bpf.h"
+#include <omega/abi/key.h>
 
 char LICENSE[] SEC("license") = "GPL";
 

@@ -40,7 +40,6 @@ __noinline int om_emit_absent(struct om_ctx *c, __u64 name)
 		}
 		return 0;
 	}
-	e->ino = 0;
 	e->dev = 0;
 	e->gen = 0;
 	e->pad = 0;
@@ -48,7 +47,8 @@ __noinline int om_emit_absent(struct om_ctx *c, __u64 name)
 	asm volatile("" ::: "memory");
 	__builtin_memset(e->path, 0, sizeof(e->path));
 	n = bpf_probe_read_kernel_str(e->path, sizeof(e->path), (const void *)name);
-	if (n <= 1 || om_fold_repeat(c, om_path_hash(e))) {
+	e->ino = om_path_hash(e);
+	if (n <= 1 || om_fold_repeat(c, e->ino)) {
 		bpf_ringbuf_discard(e, 0);
 		return 0;
 	}

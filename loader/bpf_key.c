@@ -7,7 +7,7 @@
  */
 #include <errno.h>
 
-#include <bpf/lib/key.bpf.h>
+#include <omega/abi/key.h>
 #include <loader/bpf_priv.h>
 
 int om_bpf_object_key(struct om_bpf *b, int fd, struct om_object_key *out, struct om_err *err)

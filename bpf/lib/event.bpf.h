@@ -10,55 +10,7 @@
 #define OMEGA_BPF_EVENT_H
 
 #include "bpf/maps.bpf.h"
-
-/* What a program knows about the task or packet that it decides about. */
-struct om_ctx {
-	__u32 brane;
-	__u32 policy;
-	__u32 flags; /* OM_SLOT_*, OM_CTX_* */
-	__u32 need;  /* OM_MAY_* still missing */
-	__u16 op;
-	__u8 where;
-	__u8 pad;
-	__u32 pad2;
-	__u64 dentry; /* addresses, for the report only: memory turns pointers into plain numbers, */
-	__u64 mnt;    /* which is what a global function may take */
-	char hook[24];
-};
-
-#define OM_CTX_SCOPE 0x80000000u /* label and cgroup disagree */
-
-/* The hook's name as three immediate stores: a record must not depend on a string section. */
-#define OM_HOOK(c, name)                                               \
-	do {                                                           \
-		static const char om_name[24] = name;                  \
-		_Static_assert(sizeof(name) <= 24, "hook name");       \
-		__builtin_memcpy((c)->hook, om_name, sizeof(om_name)); \
-	} while (0)
-
-/* Seven characters and a NUL as one word, to compare names without a loop. */
-#define OM_WORD(text)                                                  \
-	({                                                             \
-		_Static_assert(sizeof(text) == 8, "seven characters"); \
-		static const char om_text[8] = text;                   \
-		__u64 om_w;                                            \
-		__builtin_memcpy(&om_w, om_text, sizeof(om_w));        \
-		om_w;                                                  \
-	})
-
-/*
- * Ends a program. The barrier keeps the compiler from folding "0 or -1" into arithmetic, whose result
- * 6.12 and later refuse because the verifier cannot bound it.
- */
-#define OM_RETURN(denied, errno_)                        \
-	do {                                             \
-		if (denied) {                            \
-			int om_ret = -(errno_);          \
-			asm volatile("" : "+r"(om_ret)); \
-			return om_ret;                   \
-		}                                        \
-		return 0;                                \
-	} while (0)
+#include "bpf/lib/ctx.bpf.h"
 
 static __always_inline struct om_stat *om_stat_of(__u32 brane)
 {

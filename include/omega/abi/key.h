@@ -1,9 +1,9 @@
 /*
  * The argument of the program om_object_key: fd in, the rest out. Shared by bpf/key.bpf.c and
- * loader/bpf_key.c; private to the two, so it is no part of the ABI.
+ * loader/bpf_key.c; never stored, so it is no part of OM_ABI_VERSION.
  */
-#ifndef OMEGA_BPF_KEY_H
-#define OMEGA_BPF_KEY_H
+#ifndef OMEGA_ABI_KEY_H
+#define OMEGA_ABI_KEY_H
 
 #include <linux/types.h>
 
