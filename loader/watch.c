@@ -178,9 +178,7 @@ int om_loader_poll(struct om_loader *l, void (*fn)(const struct om_brane_info *i
 		int ret = om_loader_get(l, w->name, &info, err);
 		if (ret < 0 && err && err->id != OM_ERR_NOT_FOUND)
 			return ret;
-		/* The exit file comes after the last process; without a shim none will come. */
-		if (ret < 0 || info.state != OM_BRANE_EXITED ||
-		    (w->shim_pidfd >= 0 && info.exit_cause == OM_EXIT_NONE))
+		if (ret < 0 || info.state != OM_BRANE_EXITED)
 			continue;
 		w->told = true;
 		fn(&info, ctx);

@@ -186,28 +186,37 @@ int om_state_remove(const struct om_loader *l, const char *name, struct om_err *
 	return om_err_sys(err, OM_ERR_STATE, -errno, "cannot remove the state of %s", name);
 }
 
-void om_state_refresh(const struct om_loader *l, int dir, struct om_brane_info *info)
+static bool read_exit(int dir, struct om_brane_info *info)
 {
 	struct om_exit_file e;
 	OM_CLEANUP(om_close_fd) int fd = openat(dir, "exit", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	bool have = fd >= 0 && read(fd, &e, sizeof(e)) == (ssize_t)sizeof(e) &&
-		    memcmp(e.magic, OM_EXIT_MAGIC, 8) == 0 &&
-		    memcmp(e.instance, info->instance, sizeof(e.instance)) == 0;
+	if (fd < 0 || read(fd, &e, sizeof(e)) != (ssize_t)sizeof(e) ||
+	    memcmp(e.magic, OM_EXIT_MAGIC, 8) != 0 ||
+	    memcmp(e.instance, info->instance, sizeof(e.instance)) != 0)
+		return false;
+	info->exit_cause = e.cause;
+	info->exit_code = e.code;
+	return true;
+}
 
-	if (have) {
-		info->exit_cause = e.cause;
-		info->exit_code = e.code;
-	}
+void om_state_refresh(const struct om_loader *l, int dir, struct om_brane_info *info)
+{
+	bool have = read_exit(dir, info);
 	if (info->state == OM_BRANE_LOADING)
 		return;
 	OM_CLEANUP(om_close_fd) int cg = om_cgroup_child(l->parent, info->name);
-	if (cg < 0 || om_cgroup_event(cg, "populated") != 1)
-		info->state = OM_BRANE_EXITED;
-	else if (om_cgroup_event(cg, "frozen") == 1)
-		info->state = OM_BRANE_FROZEN;
-	else
-		info->state = OM_BRANE_RUNNING;
-	if (info->state == OM_BRANE_EXITED && !have && info->exit_cause == OM_EXIT_NONE) {
+	OM_CLEANUP(om_close_fd) int shim = om_cgroup_child(l->shims, info->name);
+	info->state = OM_BRANE_RUNNING;
+	if (cg >= 0 && om_cgroup_event(cg, "populated") == 1) {
+		if (om_cgroup_event(cg, "frozen") == 1)
+			info->state = OM_BRANE_FROZEN;
+		return;
+	}
+	/* Its shim is about to say how it ended: until then the end is not told. */
+	if (!have && shim >= 0 && om_cgroup_event(shim, "populated") == 1)
+		return;
+	info->state = OM_BRANE_EXITED;
+	if (!have && !read_exit(dir, info) && info->exit_cause == OM_EXIT_NONE) {
 		/* The supervisor itself was killed, and its brane with it. */
 		info->exit_cause = OM_EXIT_SIGNAL;
 		info->exit_code = 9;
