@@ -1,14 +1,18 @@
 /*
- * Question answered here: which path did a brane look for that its view does not have?
+ * Questions answered here: which path did a brane look for that its view does not have, and what did it
+ * try to change that its view holds read-only?
  *
- * A path outside the view is ENOENT before any hook. These programs run when the kernel's own look-up
- * has failed, for labelled tasks only, and report the string that the task gave. Once a path is
- * reported, further look-ups of it are counted. Nothing is decided here. Every open goes through
- * do_filp_open and every other look-up through filename_lookup, so that one attempt is one report.
+ * A path outside the view is ENOENT, and a change on a read-only mount EROFS, before any hook. These
+ * programs run when the kernel's own check has failed, for labelled tasks only, and report the string
+ * that the task gave, or the mount that refused. Once an absent path is reported, further look-ups of
+ * it are counted. Nothing is decided here. Every open goes through do_filp_open, every other look-up
+ * through filename_lookup, and every change but an open through mnt_want_write or its _file form, so
+ * that one attempt is one report.
  */
 #define OM_KERNEL_LAYER 1
 #include "bpf/lib/core.bpf.h"
 #include "bpf/lib/scope.bpf.h"
+#include "bpf/lib/path.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -48,7 +52,7 @@ __noinline int om_emit_absent(struct om_ctx *c, __u64 name)
 	__builtin_memset(e->path, 0, sizeof(e->path));
 	n = bpf_probe_read_kernel_str(e->path, sizeof(e->path), (const void *)name);
 	e->ino = om_path_hash(e);
-	if (n <= 1 || om_fold_repeat(c, e->ino)) {
+	if (n <= 1 || (c->op == OM_OP_FILE_ABSENT && om_fold_repeat(c, e->ino))) {
 		bpf_ringbuf_discard(e, 0);
 		return 0;
 	}
@@ -67,19 +71,27 @@ __noinline int om_emit_absent(struct om_ctx *c, __u64 name)
 	return 0;
 }
 
-static __always_inline int om_absent(struct filename *name, long ret)
+/* 1: the current task's view answers, C says so. */
+static __always_inline int om_view_scope(struct om_ctx *c, long ret)
+{
+	if ((ret != -OM_ENOENT && ret != -OM_EROFS) || !om_scope(c) || !(c->flags & OM_SLOT_VIEW))
+		return 0;
+	c->where = OM_WHERE_VIEW;
+	c->op = ret == -OM_ENOENT ? OM_OP_FILE_ABSENT : OM_OP_FILE_WRITE;
+	c->need = ret == -OM_ENOENT ? OM_MAY_READ : OM_MAY_WRITE;
+	/* What is not there is not there: audit mode allows nothing more. */
+	c->flags &= ~OM_SLOT_AUDIT;
+	OM_HOOK(c, "view");
+	return 1;
+}
+
+static __always_inline int om_view_name(struct filename *name, long ret)
 {
 	const char *text;
 	struct om_ctx c;
 
-	if (ret != -OM_ENOENT || !om_scope(&c) || !(c.flags & OM_SLOT_VIEW))
+	if (!om_view_scope(&c, ret))
 		return 0;
-	c.where = OM_WHERE_VIEW;
-	c.op = OM_OP_FILE_ABSENT;
-	c.need = OM_MAY_READ;
-	/* What is not there is not there: audit mode allows nothing more. */
-	c.flags &= ~OM_SLOT_AUDIT;
-	OM_HOOK(&c, "view");
 	/* An error pointer instead of a name: nothing was looked up. */
 	if ((unsigned long)name >= (unsigned long)-4095)
 		return 0;
@@ -91,12 +103,47 @@ static __always_inline int om_absent(struct filename *name, long ret)
 SEC("fexit/do_filp_open")
 int BPF_PROG(om_view_open, int dfd, struct filename *name, void *op, struct file *ret)
 {
-	return om_absent(name, (long)ret);
+	return om_view_name(name, (long)ret);
 }
 
 SEC("fexit/filename_lookup")
 int BPF_PROG(om_view_lookup, int dfd, struct filename *name, unsigned int flags, void *path,
 	     void *root, int ret)
 {
-	return om_absent(name, ret);
+	/* A look-up changes nothing: EROFS from here would be another layer's. */
+	return ret == -OM_ENOENT ? om_view_name(name, ret) : 0;
+}
+
+/*
+ * An open with O_CREAT asks for write access first and goes on without it if the file exists: only
+ * do_filp_open knows how that ended.
+ */
+static __always_inline int om_in_open(void)
+{
+	struct pt_regs___omega *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	unsigned long nr = BPF_CORE_READ(regs, orig_ax);
+
+	return nr == 2 || nr == 85 || nr == 257 || nr == 437; /* open creat openat openat2 */
+}
+
+SEC("fexit/mnt_want_write")
+int BPF_PROG(om_view_change, struct vfsmount *mnt, int ret)
+{
+	struct om_ctx c;
+
+	if (ret != -OM_EROFS || !om_view_scope(&c, ret) || om_in_open())
+		return 0;
+	om_deny_path(&c, BPF_CORE_READ(mnt, mnt_root), mnt);
+	return 0;
+}
+
+SEC("fexit/mnt_want_write_file")
+int BPF_PROG(om_view_change_file, struct file *file, int ret)
+{
+	struct om_ctx c;
+
+	if (ret != -OM_EROFS || !om_view_scope(&c, ret))
+		return 0;
+	om_deny_path(&c, BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_path.mnt));
+	return 0;
 }

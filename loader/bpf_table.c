@@ -122,6 +122,8 @@ const struct om_prog om_progs[] = {
 	OM_LSM(lsm_guard, om_anon_inode, inode_init_security_anon, OM_REQ, 0),
 	OM_FEXIT(view, om_view_open, do_filp_open),
 	OM_FEXIT(view, om_view_lookup, filename_lookup),
+	OM_FEXIT(view, om_view_change, mnt_want_write),
+	OM_FEXIT(view, om_view_change_file, mnt_want_write_file),
 	OM_CG(cg_sock, om_connect4, "cgroup/connect4"),
 	OM_CG(cg_sock, om_connect6, "cgroup/connect6"),
 	OM_CG(cg_sock, om_sendmsg4, "cgroup/sendmsg4"),

@@ -59,8 +59,13 @@ static int decode_path(const void *data, size_t len, struct om_decoded *d)
 	if (len < offsetof(struct om_event_path, path) || len > sizeof(*e) ||
 	    e->path_len > len - offsetof(struct om_event_path, path))
 		return -EBADMSG;
-	d->ino = e->ino;
-	d->dev = e->dev;
+	/* A path that is not there has no inode: the field carries the hash of its name. */
+	if (d->head.op == OM_OP_FILE_ABSENT) {
+		d->hash = e->ino;
+	} else {
+		d->ino = e->ino;
+		d->dev = e->dev;
+	}
 	/* A NUL ends it, whatever the length says: no path holds one. */
 	n = strnlen(e->path, e->path_len);
 	if (d->head.flags & OM_EVENT_ABSOLUTE) {
@@ -144,6 +149,7 @@ int om_event_decode(const void *data, size_t len, struct om_decoded *d)
 	d->obj_len = 0;
 	d->n_args = 0;
 	d->ino = 0;
+	d->hash = 0;
 	d->dev = 0;
 	d->proto = NULL;
 	if (d->head.body == OM_BODY_PATH)

@@ -41,6 +41,7 @@ struct om_decoded {
 	uint64_t args[4]; /* of a system call */
 	uint64_t ino;	  /* of a path event, 0: unknown */
 	uint32_t dev;
+	uint64_t hash;	   /* of an absent path, as om_folds counts repeats; 0: none */
 	const char *proto; /* of a network event, NULL: none */
 };
 

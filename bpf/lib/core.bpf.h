@@ -68,6 +68,11 @@ struct filename {
 	const char *name;
 };
 
+/* The suffix is libbpf's: user space's headers have a struct of the same name. */
+struct pt_regs___omega {
+	unsigned long orig_ax;
+};
+
 struct iattr {
 	__u32 ia_valid;
 };
@@ -188,6 +193,7 @@ struct msghdr {
 #define OM_MSG_FASTOPEN	   0x20000000
 #define OM_EPERM	   1
 #define OM_ENOENT	   2
+#define OM_EROFS	   30
 #define OM_EACCES	   13
 
 #endif

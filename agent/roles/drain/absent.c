@@ -39,10 +39,12 @@ static bool host_has(const struct om_decoded *e)
 bool drain_absent(struct brane *b, const struct om_decoded *e)
 {
 	uint64_t h = hash(e->obj, e->obj_len);
+	bool denied = host_has(e);
 	struct absent *a;
 	size_t keep;
 
-	if (host_has(e))
+	drain_name_keep(b, e->hash, e->obj, e->obj_len, denied);
+	if (denied)
 		return true;
 	if (!b->absent)
 		b->absent = calloc(DRAIN_ABSENT, sizeof(*b->absent));

@@ -82,6 +82,7 @@ void drain_brane_forget(struct drain *d, struct brane *b)
 	*p = b->next;
 	d->branes--;
 	free(b->absent);
+	free(b->names);
 	free(b);
 }
 

@@ -86,6 +86,7 @@ static int one_fold(struct drain *d, const struct om_fold_key *k, const struct o
 	struct brane *b = drain_brane(d, k->brane);
 	struct om_data data;
 	struct seen *place;
+	bool denied = k->op != OM_OP_FILE_ABSENT;
 	uint64_t n;
 	int ret;
 
@@ -96,7 +97,9 @@ static int one_fold(struct drain *d, const struct om_fold_key *k, const struct o
 	if (!n)
 		return 0;
 	om_data_init(&data);
-	om_data_word(&data, "act", k->op == OM_OP_FILE_ABSENT ? "absent" : "deny");
+	if (!k->full)
+		denied |= drain_name_put(b, k->hash, &data);
+	om_data_word(&data, "act", denied ? "deny" : "absent");
 	om_data_word(&data, "layer", om_event_layer(k->where));
 	om_data_word(&data, "op", row->op);
 	om_data_word(&data, "rule", row->rule);
@@ -113,7 +116,7 @@ static int one_fold(struct drain *d, const struct om_fold_key *k, const struct o
 	if (ret < 0)
 		return ret;
 	if (b)
-		b->denied += k->op == OM_OP_FILE_ABSENT ? 0 : n;
+		b->denied += denied ? n : 0;
 	settle(d, place, k, f->count);
 	return 0;
 }

@@ -22,6 +22,7 @@ enum { FD_PARENT = 3, FD_SIGN = 4, FD_LOAD = 5, FD_SHIM = 6 };
 
 #define DRAIN_POLICIES 4u   /* numbers of past policies that late events may still carry */
 #define DRAIN_ABSENT   256u /* absent paths remembered per brane; more share one counter */
+#define DRAIN_NAMES    512 /* paths a brane whose repeats are named */
 #define DRAIN_SHIMS    OM_BRANES_MAX
 #define DRAIN_ACKS     512u  /* unacknowledged shim messages at most */
 #define DRAIN_PENDING  128u  /* notes kept while the log cannot be written */
@@ -64,6 +65,7 @@ struct brane {
 	uint64_t shim_id;		       /* highest shim message taken */
 	uint32_t shim_pid;		       /* of that shim */
 	struct absent *absent;		       /* DRAIN_ABSENT, made on first use */
+	struct name *names;		       /* DRAIN_NAMES, made on first use */
 	uint64_t absent_more;		       /* absent paths past that */
 	struct brane *next;		       /* in the bucket */
 };
@@ -181,5 +183,10 @@ int drain_from_load(struct drain *d, struct om_msg *m, struct om_err *err) OM_MU
 int drain_pending(struct drain *d, struct om_err *err) OM_MUST_CHECK;
 /* Tells the load role that the log is stuck or good again. */
 int drain_tell_log(struct drain *d, bool stuck, struct om_err *err) OM_MUST_CHECK;
+
+/* --- names.c: what the hashes of folded repeats stand for --- */
+void drain_name_keep(struct brane *b, uint64_t hash, const char *path, size_t len, bool denied);
+/* Puts "obj" if the path is known; true: the host has it, so the look-ups were denials. */
+bool drain_name_put(struct brane *b, uint64_t hash, struct om_data *data);
 
 #endif

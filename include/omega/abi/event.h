@@ -79,7 +79,7 @@ struct om_event {
 
 struct om_event_path {
 	struct om_event_head head;
-	__u64 ino;
+	__u64 ino; /* OM_OP_FILE_ABSENT: the hash that om_folds counts repeats of this path under */
 	__u32 dev;
 	__u32 gen;
 	__u32 path_len; /* bytes used in path */
