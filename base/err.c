@@ -89,8 +89,8 @@ void om_err_prefix(struct om_err *err, const char *fmt, ...)
 	vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
 	used = strlen(err->text);
-	snprintf(err->text + used, sizeof(err->text) - used, ": %.*s",
-		 (int)(sizeof(err->text) - 3), old);
+	snprintf(err->text + used, sizeof(err->text) - used, ": %.*s", (int)(sizeof(err->text) - 3),
+		 old);
 	flatten(err->text);
 }
 
@@ -114,7 +114,8 @@ const char *om_err_code(enum om_err_id id, char buf[static 8])
 	return buf;
 }
 
-void om_err_each(void (*fn)(enum om_err_id id, int exit_code, const char *text, void *ctx), void *ctx)
+void om_err_each(void (*fn)(enum om_err_id id, int exit_code, const char *text, void *ctx),
+		 void *ctx)
 {
 	for (size_t i = 0; i < OM_ARRAY_LEN(err_rows); i++)
 		fn(err_rows[i].id, err_rows[i].exit_code, err_rows[i].text, ctx);

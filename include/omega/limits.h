@@ -19,24 +19,24 @@
 #define OM_COMPONENT_MAX 255u  /* NAME_MAX */
 
 /* IR. 10,000 grants a brane is the figure that the decision cost is proved flat at. */
-#define OM_GRANTS_MAX	    16384u
-#define OM_IR_BYTES_MAX	    (32u * 1024u * 1024u) /* one brane's strings and grants, growth included */
-#define OM_ARGV_MAX	    256u
-#define OM_ENV_MAX	    256u
-#define OM_BUNDLE_MAX	    (8u * 1024u * 1024u)
-#define OM_PATTERNS_MAX	    16u /* create patterns on one directory: bounded loop in BPF */
+#define OM_GRANTS_MAX		16384u
+#define OM_IR_BYTES_MAX		(32u * 1024u * 1024u) /* one brane's strings and grants, growth included */
+#define OM_ARGV_MAX		256u
+#define OM_ENV_MAX		256u
+#define OM_BUNDLE_MAX		(8u * 1024u * 1024u)
+#define OM_PATTERNS_MAX		16u  /* create patterns on one directory: bounded loop in BPF */
 #define OM_PATTERNS_WRITTEN_MAX 512u /* before covered ones are dropped: that takes their square */
-#define OM_PATTERN_PART_MAX 64u /* bytes of a pattern's prefix and of its suffix */
+#define OM_PATTERN_PART_MAX	64u  /* bytes of a pattern's prefix and of its suffix */
 
 /* Kernel side. */
-#define OM_WALK_MAX    256u /* dentry parents visited; past it the answer is deny */
-#define OM_BRANES_MAX  4096u
-#define OM_OBJECTS_MAX (1u << 20)
+#define OM_WALK_MAX	       256u /* dentry parents visited; past it the answer is deny */
+#define OM_BRANES_MAX	       4096u
+#define OM_OBJECTS_MAX	       (1u << 20)
 #define OM_PATTERN_ENTRIES_MAX (1u << 16) /* create patterns of all policies together */
-#define OM_EGRESS_MAX  (1u << 18)
-#define OM_LISTEN_MAX  (1u << 16)
-#define OM_RING_BYTES  (4u * 1024u * 1024u) /* 10k events of room; more is counted, not lost */
-#define OM_FOLD_MAX    65536u /* distinct (brane, hook, class) counters and absent paths */
+#define OM_EGRESS_MAX	       (1u << 18)
+#define OM_LISTEN_MAX	       (1u << 16)
+#define OM_RING_BYTES	       (4u * 1024u * 1024u) /* 10k events of room; more is counted, not lost */
+#define OM_FOLD_MAX	       65536u /* distinct (brane, hook, class) counters and absent paths */
 
 /* Seccomp. The kernel's own limit on a filter (BPF_MAXINSNS). */
 #define OM_SECCOMP_INSNS_MAX 4096u

@@ -62,7 +62,8 @@ static void test_findings_sorted_and_bounded(void **state)
 	assert_string_equal(d.items[1].hint, "h");
 	assert_int_equal(d.items[2].severity, OM_SEV_WARNING);
 	for (int i = 0; i < 400; i++)
-		om_diag_add(&d, OM_SEV_ERROR, OM_ERR_BIND_TYPE, (struct om_pos){3, 1, 1}, NULL, "x");
+		om_diag_add(&d, OM_SEV_ERROR, OM_ERR_BIND_TYPE, (struct om_pos){3, 1, 1}, NULL,
+			    "x");
 	assert_int_equal(d.errors, 402);
 	assert_int_equal(d.count + d.dropped, 403);
 	om_diags_done(&d);

@@ -22,7 +22,7 @@ enum { FD_PARENT = 3, FD_SIGN = 4, FD_LOAD = 5, FD_SHIM = 6 };
 
 #define DRAIN_POLICIES 4u   /* numbers of past policies that late events may still carry */
 #define DRAIN_ABSENT   256u /* absent paths remembered per brane; more share one counter */
-#define DRAIN_NAMES    512 /* paths a brane whose repeats are named */
+#define DRAIN_NAMES    512  /* paths a brane whose repeats are named */
 #define DRAIN_SHIMS    OM_BRANES_MAX
 #define DRAIN_ACKS     512u  /* unacknowledged shim messages at most */
 #define DRAIN_PENDING  128u  /* notes kept while the log cannot be written */
