@@ -248,6 +248,8 @@ static int step(struct walk *w, struct om_err *err)
 		else
 			(void)om_walk_brane_note(w);
 		new_batch(w);
+		w->ended |= w->first > w->snap_first ||
+			    (w->first == w->snap_first && w->base + w->scan >= w->snap_end);
 		return 1;
 	}
 	return ret;
@@ -426,6 +428,35 @@ static void check_header(struct walk *w, const char *line, size_t len)
 			     "the segment header does not continue the segment before");
 }
 
+int om_walk_snapshot(struct walk *w, int stream_fd, uint64_t first, struct om_err *err)
+{
+	char name[OM_SEG_NAME_LEN + 1], chunk[65536];
+	OM_CLEANUP(om_close_fd) int fd = -1;
+	off_t at;
+
+	om_seg_name(first, name);
+	fd = openat(stream_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	at = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+	if (at < 0)
+		return om_err_sys(err, OM_ERR_IO, -errno, "cannot open %s", name);
+	w->snap_first = first;
+	w->snap_end = 0;
+	/* Back over the zeros written ahead. */
+	while (at > 0 && !w->snap_end) {
+		off_t from = at > (off_t)sizeof(chunk) ? at - (off_t)sizeof(chunk) : 0;
+		ssize_t n = pread(fd, chunk, (size_t)(at - from), from);
+
+		if (n < 0)
+			return om_err_sys(err, OM_ERR_IO, -errno, "cannot read %s", name);
+		while (n > 0 && !chunk[n - 1])
+			n--;
+		if (n > 0)
+			w->snap_end = (uint64_t)from + (uint64_t)n;
+		at = from;
+	}
+	return 0;
+}
+
 /* A last segment whose first write tore: nothing in it was ever released. */
 static int torn_header(struct walk *w, struct om_err *err)
 {
@@ -472,7 +503,8 @@ int om_walk_segment(struct walk *w, int stream_fd, struct om_err *err)
 	check_header(w, line, len);
 	new_batch(w);
 	do {
-		/* A writer that never rests must not keep its judge walking for ever. */
+		/* A writer that never rests must not keep its judge walking for ever: the first
+		 * note at or past the end as it was at the start is where it stops. */
 		while (!w->stop && (ret = step(w, err)) > 0)
 			if (w->ended)
 				return 0;

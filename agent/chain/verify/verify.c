@@ -26,6 +26,11 @@ static int walk_all(struct walk *w, int stream_fd, struct om_err *err)
 		if (ret < 0)
 			return om_err_sys(err, OM_ERR_IO, ret, "cannot list the segments");
 		more = false;
+		if (!any && n) {
+			ret = om_walk_snapshot(w, stream_fd, firsts[n - 1], err);
+			if (ret < 0)
+				return ret;
+		}
 		for (size_t i = 0; i < n && !w->stop && !w->ended; i++) {
 			if (any && firsts[i] <= done)
 				continue;

@@ -47,10 +47,11 @@ struct walk {
 	int64_t mono, mono0, offset, offset0;
 	bool rebase; /* the next record sets the clock offset anew */
 	bool have_key;
-	uint8_t expect[32]; /* signs the next node note */
-	uint8_t named[32];  /* as the last commit named it (segment headers) */
-	bool last_close;    /* @node's last record but the commit was log.close */
-	bool recovered;	    /* a recover record is in this batch */
+	uint8_t expect[32];	       /* signs the next node note */
+	uint8_t named[32];	       /* as the last commit named it (segment headers) */
+	bool last_close;	       /* @node's last record but the commit was log.close */
+	bool recovered;		       /* a recover record is in this batch */
+	uint64_t snap_first, snap_end; /* where the log ended when the walk began */
 	bool ended; /* the live end was reached once: the next good note is where the walk stops */
 	bool torn;  /* the last batch lost sectors: it is judged as a tail */
 	bool note_bad;	 /* the note line is no checkpoint */
@@ -139,6 +140,9 @@ void om_walk_diagnose(struct walk *w, enum walk_fault fault);
 
 /* segment.c */
 int om_walk_segment(struct walk *w, int stream_fd, struct om_err *err) OM_MUST_CHECK;
+/* Notes where segment FIRST, the newest, ends now: a walk judges at least up to there. */
+int om_walk_snapshot(struct walk *w, int stream_fd, uint64_t first, struct om_err *err)
+	OM_MUST_CHECK;
 /* Reads on, keeping the batch at hand; for the slow path's look ahead. */
 int om_walk_more(struct walk *w);
 uint64_t om_walk_offset(const struct walk *w, const void *p);
