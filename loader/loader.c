@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <loader/impl.h>
+#include <loader/txn/txn.h>
 
 static int layer_index(uint32_t layer)
 {

@@ -84,9 +84,9 @@ static void become_shim(const char *path, const int *fds, int n)
 	for (int i = 0; i < n; i++)
 		if (dup2(base + i, OM_FD_PLAN + i) < 0)
 			_exit(126);
-	int null = open("/dev/null", O_RDWR);
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	for (int i = 0; i < 3; i++)
-		if (dup2(null, i) < 0)
+		if ((null == i ? fcntl(i, F_SETFD, 0) : dup2(null, i)) < 0)
 			_exit(126);
 	if (close_range((unsigned int)base, ~0u, 0) < 0 || chdir("/") < 0)
 		_exit(126);

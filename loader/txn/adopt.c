@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <omega/sha256.h>
-#include <loader/impl.h>
+#include <loader/txn/txn.h>
 
 struct stored {
 	int dir;

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <omega/sha256.h>
-#include <loader/impl.h>
+#include <loader/txn/txn.h>
 
 bool om_name_ok(const char *name)
 {

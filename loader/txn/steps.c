@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <omega/sha256.h>
-#include <loader/impl.h>
+#include <loader/txn/txn.h>
 
 static bool has_layer(const struct om_txn *t, uint32_t layer)
 {

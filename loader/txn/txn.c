@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <omega/sha256.h>
-#include <loader/impl.h>
+#include <loader/txn/txn.h>
 
 /*
  * Fault points, for the tests that kill or fail the loader at every step's end:

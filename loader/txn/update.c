@@ -13,7 +13,7 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <omega/sha256.h>
-#include <loader/impl.h>
+#include <loader/txn/txn.h>
 
 static bool same_section(const struct om_bundle *a, const struct om_bundle *b, enum om_section sec,
 			 size_t elem)

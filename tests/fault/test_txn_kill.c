@@ -19,7 +19,7 @@
 #include <dirent.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include <loader/impl.h>
+#include <loader/txn/txn.h>
 #include <loader/net/nft_impl.h>
 #include "tests/util/live.h"
 

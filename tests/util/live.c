@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <loader/impl.h>
 #include "tests/util/live.h"
 
 #define CLONE_NS_FLAGS 0x7e020000u
@@ -98,6 +99,8 @@ void live_close(struct live *v)
 	if (!v->l)
 		return;
 	(void)!om_loader_each(v->l, remove_one, v, NULL);
+	if (v->l->nft)
+		(void)!om_nft_destroy(v->l->nft, NULL);
 	om_loader_free(v->l);
 	v->l = NULL;
 	(void)!om_bpf_unload(v->bpffs, NULL);

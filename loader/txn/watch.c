@@ -14,7 +14,7 @@
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/wait.h>
-#include <loader/impl.h>
+#include <loader/txn/txn.h>
 
 static int poll_add(struct om_loader *l, int fd, uint64_t tag)
 {
