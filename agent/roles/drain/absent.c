@@ -36,6 +36,34 @@ static bool host_has(const struct om_decoded *e)
 	return errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG;
 }
 
+/* The place of H, or a free one, or NULL: all are taken. */
+static struct absent *place(struct brane *b, uint64_t h)
+{
+	for (uint32_t i = 0; i < b->absent_cap; i++) {
+		struct absent *a = &b->absent[(h + i) % b->absent_cap];
+
+		if (!a->hash || a->hash == h)
+			return a;
+	}
+	return NULL;
+}
+
+static void grow(struct brane *b)
+{
+	uint32_t was = b->absent_cap, cap = was ? was * 2 : DRAIN_FIRST;
+	struct absent *old = b->absent;
+	struct absent *fresh = cap > DRAIN_ABSENT ? NULL : calloc(cap, sizeof(*fresh));
+
+	if (!fresh)
+		return;
+	b->absent = fresh;
+	b->absent_cap = cap;
+	for (uint32_t i = 0; i < was; i++)
+		if (old[i].hash)
+			*place(b, old[i].hash) = old[i];
+	free(old);
+}
+
 bool drain_absent(struct brane *b, const struct om_decoded *e)
 {
 	uint64_t h = hash(e->obj, e->obj_len);
@@ -46,28 +74,24 @@ bool drain_absent(struct brane *b, const struct om_decoded *e)
 	drain_name_keep(b, e->hash, e->obj, e->obj_len, denied);
 	if (denied)
 		return true;
-	if (!b->absent)
-		b->absent = calloc(DRAIN_ABSENT, sizeof(*b->absent));
-	if (!b->absent) {
+	a = place(b, h);
+	if (!a) {
+		grow(b);
+		a = place(b, h);
+	}
+	if (!a) {
 		b->absent_more++;
 		return false;
 	}
-	for (uint32_t i = 0; i < DRAIN_ABSENT; i++) {
-		a = &b->absent[(h + i) % DRAIN_ABSENT];
-		if (a->hash && a->hash != h)
-			continue;
-		if (!a->hash) {
-			keep = OM_MIN(e->obj_len, sizeof(a->path));
-			a->hash = h;
-			a->first_ns = e->head.time_ns;
-			a->len = (uint32_t)keep;
-			memcpy(a->path, e->obj + e->obj_len - keep, keep);
-		}
-		a->count++;
-		a->last_ns = e->head.time_ns;
-		return false;
+	if (!a->hash) {
+		keep = OM_MIN(e->obj_len, sizeof(a->path));
+		a->hash = h;
+		a->first_ns = e->head.time_ns;
+		a->len = (uint32_t)keep;
+		memcpy(a->path, e->obj + e->obj_len - keep, keep);
 	}
-	b->absent_more++;
+	a->count++;
+	a->last_ns = e->head.time_ns;
 	return false;
 }
 
@@ -95,9 +119,14 @@ int drain_absent_report(struct drain *d, struct brane *b, struct om_err *err)
 	struct om_data data;
 	int ret = 0;
 
-	for (uint32_t i = 0; b->absent && i < DRAIN_ABSENT && !ret; i++)
+	for (uint32_t i = 0; i < b->absent_cap && !ret; i++)
 		if (b->absent[i].hash)
 			ret = report_one(d, b, &b->absent[i], err);
+	if (!ret) {
+		free(b->absent);
+		b->absent = NULL;
+		b->absent_cap = 0;
+	}
 	if (ret < 0 || !b->absent_more)
 		return ret;
 	om_data_init(&data);

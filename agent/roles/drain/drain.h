@@ -22,7 +22,8 @@ enum { FD_PARENT = 3, FD_SIGN = 4, FD_LOAD = 5, FD_SHIM = 6 };
 
 #define DRAIN_POLICIES 4u   /* numbers of past policies that late events may still carry */
 #define DRAIN_ABSENT   256u /* absent paths remembered per brane; more share one counter */
-#define DRAIN_NAMES    512  /* paths a brane whose repeats are named */
+#define DRAIN_NAMES    512u /* paths a brane whose repeats are named */
+#define DRAIN_FIRST    8u /* places of both to begin with: most branes miss few paths, and are many */
 #define DRAIN_SHIMS    OM_BRANES_MAX
 #define DRAIN_ACKS     512u  /* unacknowledged shim messages at most */
 #define DRAIN_PENDING  128u  /* notes kept while the log cannot be written */
@@ -64,10 +65,11 @@ struct brane {
 	uint64_t denied, events, folded, lost; /* of this agent's life and the counters found */
 	uint64_t shim_id;		       /* highest shim message taken */
 	uint32_t shim_pid;		       /* of that shim */
-	struct absent *absent;		       /* DRAIN_ABSENT, made on first use */
-	struct name *names;		       /* DRAIN_NAMES, made on first use */
-	uint64_t absent_more;		       /* absent paths past that */
-	struct brane *next;		       /* in the bucket */
+	struct absent *absent;		       /* absent_cap of them; grows to DRAIN_ABSENT */
+	struct name *names;		       /* names_cap of them; grows to DRAIN_NAMES */
+	uint32_t absent_cap, names_cap;
+	uint64_t absent_more; /* absent paths past that */
+	struct brane *next;   /* in the bucket */
 };
 
 struct shim {

@@ -20,13 +20,29 @@ struct name {
 
 static struct name *find_name(struct brane *b, uint64_t hash)
 {
-	for (uint32_t i = 0; b->names && i < DRAIN_NAMES; i++) {
-		struct name *n = &b->names[(hash + i) % DRAIN_NAMES];
+	for (uint32_t i = 0; i < b->names_cap; i++) {
+		struct name *n = &b->names[(hash + i) % b->names_cap];
 
 		if (n->hash == hash || !n->hash)
 			return n;
 	}
 	return NULL;
+}
+
+static void grow(struct brane *b)
+{
+	uint32_t was = b->names_cap, cap = was ? was * 2 : DRAIN_FIRST;
+	struct name *old = b->names,
+		    *fresh = cap > DRAIN_NAMES ? NULL : calloc(cap, sizeof(*fresh));
+
+	if (!fresh)
+		return;
+	b->names = fresh;
+	b->names_cap = cap;
+	for (uint32_t i = 0; i < was; i++)
+		if (old[i].hash)
+			*find_name(b, old[i].hash) = old[i];
+	free(old);
 }
 
 void drain_name_keep(struct brane *b, uint64_t hash, const char *path, size_t len, bool denied)
@@ -36,9 +52,11 @@ void drain_name_keep(struct brane *b, uint64_t hash, const char *path, size_t le
 
 	if (!hash)
 		return;
-	if (!b->names)
-		b->names = calloc(DRAIN_NAMES, sizeof(*b->names));
 	n = find_name(b, hash);
+	if (!n) {
+		grow(b);
+		n = find_name(b, hash);
+	}
 	if (!n)
 		return;
 	n->hash = hash;

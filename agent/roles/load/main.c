@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <linux/capability.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -110,6 +111,8 @@ static int begin(struct load *l, const struct om_loader_opts *o, struct om_err *
 
 	if (ret < 0)
 		return ret;
+	/* Loading BPF reads the kernel's types: megabytes that are never needed again. */
+	(void)malloc_trim(0);
 	if (om_loader_bpf(l->l)) {
 		struct om_bpf_drain_fds f = {-1, -1, -1};
 
