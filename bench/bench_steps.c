@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <loader/impl.h>
+#include <loader/txn/txn.h>
 #include <policies/policy.h>
 #include "bench/lib/bench.h"
 #include "bench/lib/node.h"

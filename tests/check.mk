@@ -6,6 +6,7 @@
 #   make check-asan, check-ubsan      unit, vectors and live under a sanitizer
 #   make fuzz-short   every fuzzer, RUNS=100000 runs each; make fuzz RUNS=10000000 for long
 #   make lint         layout, size and dependency rules, formatting
+#   make bench        every figure that is quoted, into build/bench/*.md (BENCHES="node chain" chooses)
 #   make demo         the whole story        make install-deps   what apt has to add
 #
 # One call of tests/run takes all parts, so that one last line sums up all of them. Tests find the
@@ -78,3 +79,7 @@ demo: install-deps
 	@BUILD_DIR=$(O) tools/demo
 install-deps:
 	@tools/install-deps
+
+.PHONY: bench
+bench: bench-bin
+	@bench/run $(O) $(BENCHES)
