@@ -184,13 +184,13 @@ static void make_file(const char *dir, const char *rel)
 	(void)fchmod(fd, 0777);
 }
 
-/* Where a path of the view lies in the image; false: in a tmpfs of the brane. */
-static bool in_image(const struct om_bundle *b, const char *path, char *out)
+/* Where a path of the view lies in the image, by the first ROWS mounts; false: in a tmpfs. */
+static bool in_image(const struct om_bundle *b, uint32_t rows, const char *path, char *out)
 {
 	uint32_t n = 0;
 	const struct om_b_mount *m = om_bundle_section(b, OM_SEC_VIEW, &n), *best = NULL;
 
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < n && i < rows; i++) {
 		const char *to = om_bundle_str(b, m[i].to);
 		size_t len = strlen(to);
 		if (strncmp(to, path, len) == 0 && (path[len] == '/' || path[len] == '\0'))
@@ -236,6 +236,19 @@ static void make_granted(struct scene *s, const struct om_ir *ir)
 	}
 }
 
+/* A mount on a mount needs its place in what was mounted before. */
+static void make_places(struct scene *s, const struct om_bundle *b)
+{
+	uint32_t n = 0;
+	const struct om_b_mount *m = om_bundle_section(b, OM_SEC_VIEW, &n);
+	char path[OM_PATH_MAX];
+
+	for (uint32_t i = 0; i < n; i++)
+		if (m[i].flags & (OM_MNT_TMPFS | OM_MNT_TREE | OM_MNT_DIR) &&
+		    in_image(b, i, om_bundle_str(b, m[i].to), path))
+			make_dir(s->image, path);
+}
+
 static void copy_helper(struct scene *s)
 {
 	char path[200];
@@ -262,6 +275,7 @@ void scene_make(struct scene *s, const struct om_ir *ir, const struct om_bundle 
 	assert_int_equal(mkdir(s->image, 0755), 0);
 	copy_helper(s);
 	make_granted(s, ir);
+	make_places(s, b);
 	/* What lies above another request's path is a directory; the deepest come first. */
 	for (size_t deep = 64; deep-- > 0;)
 		for (uint32_t i = 0; i < count; i++) {
@@ -269,13 +283,13 @@ void scene_make(struct scene *s, const struct om_ir *ir, const struct om_bundle 
 			for (const char *p = reqs[i].text; *p; p++)
 				slashes += *p == '/';
 			if (is_file(reqs[i].op) && slashes == deep && strlen(reqs[i].text) > 1 &&
-			    in_image(b, reqs[i].text, path))
+			    in_image(b, ~0u, reqs[i].text, path))
 				make_file(s->image, path);
 		}
 	for (uint32_t i = 0; i < count; i++) {
 		char full[OM_PATH_MAX + 200];
 		if (reqs[i].op != OM_OP_FILE_CREATE || is_object(ir, reqs[i].text) ||
-		    !in_image(b, reqs[i].text, path))
+		    !in_image(b, ~0u, reqs[i].text, path))
 			continue;
 		(void)snprintf(full, sizeof(full), "%s%s", s->image, path);
 		(void)unlink(full);
@@ -304,7 +318,7 @@ void scene_set(struct scene *s, const struct om_bundle *b, const struct om_reque
 	if (req->op == OM_OP_NET_CONNECT)
 		listen_for(s, req);
 	if (is_file(req->op) && req->op != OM_OP_FILE_CREATE && strlen(req->text) > 1 &&
-	    in_image(b, req->text, path))
+	    in_image(b, ~0u, req->text, path))
 		make_file(s->image, path);
 }
 
