@@ -156,8 +156,8 @@ int om_skeleton_add(int skel, int image, const char *path, bool dir, char *canon
 			break;
 	}
 	om_close_fd(&w.at);
-	if (ret == 0)
-		(void)snprintf(canon, OM_PATH_MAX, "/%s", w.canon);
+	if (ret == 0 && snprintf(canon, OM_PATH_MAX, "/%s", w.canon) >= (int)OM_PATH_MAX)
+		ret = -ENAMETOOLONG; /* a cut path would name another place */
 	return ret;
 }
 
