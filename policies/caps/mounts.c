@@ -182,6 +182,53 @@ static void review_view(struct om_cap_ctx *ctx)
 	}
 }
 
+static bool overlap(const char *a, const char *b)
+{
+	return om_ir_path_covers(a, b) || om_ir_path_covers(b, a);
+}
+
+/*
+ * BPF-LSM knows objects, not names: one directory that is granted under two names has the rights of both
+ * under either. A manifest that says "read here, executable there" of the same files would promise
+ * less than the kernel gives (a program forbidden by one name would run by that name), so it is refused.
+ */
+static void review_alias(struct om_cap_ctx *ctx, const struct om_grant *mount, uint32_t first)
+{
+	const struct om_ir *ir = ctx->ir;
+
+	for (uint32_t i = 0; i < ir->count; i++) {
+		const struct om_grant *g = &ir->grants[i];
+		const char *place = g->kind == OM_GRANT_FILE	? g->file.path
+				    : g->kind == OM_GRANT_MOUNT ? g->mount.from
+								: NULL;
+		uint32_t may = g->kind == OM_GRANT_FILE ? g->file.may : g->mount.may;
+
+		if (g == mount || !place || may == mount->mount.may ||
+		    !overlap(place, mount->mount.from))
+			continue;
+		/* A place on a mount is not a place of the image. */
+		if (g->kind == OM_GRANT_FILE && mount_over(ir, first, place))
+			continue;
+		om_diag_add(ctx->diags, OM_SEV_ERROR, OM_ERR_CAP_CONTRADICTION, mount->pos,
+			    "grant the same rights on both, or only one of them",
+			    "'%.70s' and '%.70s' are the same files with different rights",
+			    mount->mount.from, place);
+		return;
+	}
+}
+
+static void review_aliases(struct om_cap_ctx *ctx)
+{
+	const struct om_ir *ir = ctx->ir;
+	uint32_t first = 0;
+
+	while (first < ir->count && ir->grants[first].kind == OM_GRANT_FILE)
+		first++;
+	for (uint32_t i = first; i < ir->count && ir->grants[i].kind == OM_GRANT_MOUNT; i++)
+		if (ir->grants[i].mount.from)
+			review_alias(ctx, &ir->grants[i], first);
+}
+
 static void review(struct om_cap_ctx *ctx, const struct om_value *table)
 {
 	const struct om_grant *last = NULL;
@@ -199,6 +246,7 @@ static void review(struct om_cap_ctx *ctx, const struct om_value *table)
 		last = g;
 	}
 	review_view(ctx);
+	review_aliases(ctx);
 }
 
 const struct om_cap om_cap_mounts = {

@@ -14,6 +14,7 @@
 
 #include <policies/emit/emit.h>
 #include <policies/ir/ir.h>
+#include <policies/path.h>
 
 #define MAY_CHANGE (OM_MAY_WRITE | OM_MAY_CREATE | OM_MAY_REMOVE)
 
@@ -71,11 +72,6 @@ static bool gives_below(enum node_kind kind)
 	return kind == NODE_TREE || kind == NODE_BIND || kind == NODE_TMPFS;
 }
 
-static bool at_or_below(const char *dir, const char *path)
-{
-	return strcmp(dir, path) == 0 || om_path_below(dir, path);
-}
-
 /* Harmless: they read as nothing, zero or random, and writing to them is forgotten. */
 static bool is_device(const char *path)
 {
@@ -95,18 +91,14 @@ static bool is_device(const char *path)
  */
 static int check_source(const struct om_ir *ir, const char *path, bool tree, struct om_err *err)
 {
-	static const struct {
-		const char *dir, *what;
-	} special[] = {
-		{"/proc", "a procfs view of the brane's own"},
-		{"/sys", "a sysfs view of the brane's own"},
-		{"/dev", "a private /dev (only null, zero, full, random and urandom can be named)"},
-	};
+	const char *what = om_path_special(path);
 
-	for (size_t i = 0; i < OM_ARRAY_LEN(special); i++)
-		if (at_or_below(special[i].dir, path))
-			return om_err_set(err, OM_ERR_CAP_NOT_ENFORCEABLE, -ENOTSUP,
-					  "%s needs %s, which is not built", path, special[i].what);
+	/* A device is one object: as a tree it is not the harmless thing that its name promises. */
+	if (!what && tree && is_device(path))
+		what = "a private /dev";
+	if (what)
+		return om_err_set(err, OM_ERR_CAP_NOT_ENFORCEABLE, -ENOTSUP,
+				  "%s needs %s, which is not built", path, what);
 	if (tree && ir->image == OM_IMAGE_HOST && !path[1])
 		return om_err_set(
 			err, OM_ERR_CAP_NOT_ENFORCEABLE, -ENOTSUP,

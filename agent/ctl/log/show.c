@@ -8,6 +8,7 @@
 #include <string.h>
 #include "agent/ctl/log/event.h"
 #include "agent/ctl/lib/out.h"
+#include "policies/path.h"
 
 /* Cleaned TEXT, padded to WIDTH; longer texts push the rest to the right rather than being cut. */
 static void cell(const char *text, size_t width)
@@ -32,6 +33,7 @@ static const char *verdict(const struct om_ctl_event *e)
 void om_ctl_event_print(const struct om_ctl *ctl, const struct om_ctl_event *e)
 {
 	char time[CTL_TIME_MAX], id[24], pid[24] = "-";
+	const char *missing;
 
 	snprintf(id, sizeof(id), "%" PRIu64, e->leaf);
 	if (e->pid)
@@ -54,6 +56,7 @@ void om_ctl_event_print(const struct om_ctl *ctl, const struct om_ctl_event *e)
 	if (e->count > 1)
 		printf(" (%" PRIu64 " times)", e->count);
 	putchar('\n');
+	missing = *e->obj == '/' ? om_path_special(e->obj) : NULL;
 	if (!e->denied && !e->would)
 		return;
 	printf("    would be granted by: %s", om_ctl_color(ctl->color_out, CTL_DIM));
@@ -62,7 +65,8 @@ void om_ctl_event_print(const struct om_ctl *ctl, const struct om_ctl_event *e)
 	else if (!*e->obj)
 		fputs("see the events before it: this record counts repetitions", stdout);
 	else
-		fputs("no manifest line", stdout);
+		printf("no manifest line%s%s%s", missing ? " yet: it needs " : "",
+		       missing ? missing : "", missing ? ", which is not built" : "");
 	printf("%s\n", om_ctl_uncolor(ctl->color_out));
 }
 
