@@ -101,6 +101,15 @@ static int tmpfs_one(struct om_bpf *b, const struct om_b_mount *m, struct om_obj
 	return ret < 0 ? ret : OM_STEAL_FD(fd);
 }
 
+/*
+ * What leads to a granted path is not granted itself. BPF-LSM denies listing it, and records that; without
+ * it the mode does: to walk through, not to read. Every member lacks the capabilities that pass modes.
+ */
+static mode_t skeleton_mode(const struct om_bundle *bundle)
+{
+	return bundle->meta->layers & OM_LAYER_KERNEL ? 0755 : 0111;
+}
+
 static int one(struct om_bpf *b, const struct om_bundle *bundle, const struct om_b_mount *m,
 	       struct om_source *src, int image, int skel, struct om_objects *objs,
 	       struct om_err *err)
@@ -116,7 +125,8 @@ static int one(struct om_bpf *b, const struct om_bundle *bundle, const struct om
 	    !(bundle->meta->layers & OM_LAYER_KERNEL))
 		return om_err_set(err, OM_ERR_VIEW, -EISDIR,
 				  "%s is a directory, granted without what is in it", to);
-	int ret = om_skeleton_add(skel, image, to, S_ISDIR(st.st_mode), canon);
+	int ret =
+		om_skeleton_add(skel, image, to, S_ISDIR(st.st_mode), skeleton_mode(bundle), canon);
 	if (ret < 0)
 		return om_err_sys(err, OM_ERR_VIEW, ret, "cannot make a place for %s", to);
 	src->to = strdup(canon);
@@ -138,7 +148,7 @@ int om_view_prepare(struct om_bpf *b, const struct om_bundle *bundle, struct om_
 	v->to = calloc((size_t)n + 1, sizeof(*v->to));
 	if (!v->mounts || !v->to)
 		return om_err_set(err, OM_ERR_NOMEM, -ENOMEM, "%u mounts", n);
-	v->root = new_tmpfs(ROOT_BYTES, "755",
+	v->root = new_tmpfs(ROOT_BYTES, skeleton_mode(bundle) == 0755 ? "755" : "111",
 			    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
 	if (v->root < 0)
 		return v->root;

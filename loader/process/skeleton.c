@@ -17,6 +17,7 @@
 #define LINKS_MAX 40 /* as the kernel's own MAXSYMLINKS */
 
 struct walk {
+	mode_t mode; /* of the directories made */
 	int skel, image;
 	int at;			 /* where we are in the image; -1: below what the image has */
 	char canon[OM_PATH_MAX]; /* "etc/api", no leading slash */
@@ -104,7 +105,7 @@ static int enter(struct walk *w, const char *name)
 	int ret = push(w, name);
 	if (ret < 0)
 		return ret;
-	if (mkdirat(w->skel, w->canon, 0755) < 0 && errno != EEXIST)
+	if (mkdirat(w->skel, w->canon, w->mode) < 0 && errno != EEXIST)
 		return -errno;
 	/* A mount on a path that the image lacks: the names are the manifest's own. */
 	int fd = there ? openat(w->at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
@@ -124,15 +125,15 @@ static int place(struct walk *w, const char *name, bool dir)
 	    unlinkat(w->skel, w->canon, 0) < 0)
 		return -errno;
 	if (dir)
-		ret = mkdirat(w->skel, w->canon, 0755);
+		ret = mkdirat(w->skel, w->canon, w->mode);
 	else
 		ret = mknodat(w->skel, w->canon, S_IFREG | 0444, 0);
 	return ret < 0 && errno != EEXIST ? -errno : 0;
 }
 
-int om_skeleton_add(int skel, int image, const char *path, bool dir, char *canon)
+int om_skeleton_add(int skel, int image, const char *path, bool dir, mode_t mode, char *canon)
 {
-	struct walk w = {.skel = skel, .image = image, .at = -1};
+	struct walk w = {.skel = skel, .image = image, .at = -1, .mode = mode};
 	char name[OM_COMPONENT_MAX + 1];
 	bool last = false;
 

@@ -63,7 +63,8 @@ int om_objects_merge(struct om_objects *o, struct om_err *err) OM_MUST_CHECK;
  * in IMAGE, and a place to mount a directory or a file on. CANON (of OM_PATH_MAX) gets where that is.
  * Returns 0 or -errno.
  */
-int om_skeleton_add(int skel, int image, const char *path, bool dir, char *canon) OM_MUST_CHECK;
+int om_skeleton_add(int skel, int image, const char *path, bool dir, mode_t mode, char *canon)
+	OM_MUST_CHECK;
 /* The links /bin, /sbin, /lib… of a merged /usr. */
 int om_skeleton_usr(int skel, int image) OM_MUST_CHECK;
 
