@@ -91,23 +91,44 @@ int om_keyfile_store_next(int fd, struct om_next_file *f, struct om_err *err)
 	return 0;
 }
 
-/* Writes a whole new file under a temporary name and links it: two enrolments cannot mix. */
+/*
+ * A file without a name, or one under a name that nobody guesses where the file system cannot do that
+ * (overlayfs before Linux 6.3): NAME is then how it is linked and removed, else "".
+ */
+static int make_unnamed(int dir, mode_t mode, char *name, size_t size)
+{
+	int fd = openat(dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
+
+	*name = 0;
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
+		return fd;
+	snprintf(name, size, ".new-%08x%08x", randombytes_random(), randombytes_random());
+	return openat(dir, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, mode);
+}
+
+/* Writes a whole new file before it gets its name: two enrolments cannot mix. */
 static int put_file(int dir, const char *name, mode_t mode, const void *p, size_t len,
 		    struct om_err *err)
 {
-	OM_CLEANUP(om_close_fd)
-	int fd = openat(dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
-	char path[64];
+	char path[64], temp[32];
+	OM_CLEANUP(om_close_fd) int fd = make_unnamed(dir, mode, temp, sizeof(temp));
+	int ret = 0;
 
 	if (fd < 0)
 		return om_err_sys(err, OM_ERR_LOG_KEY, -errno, "cannot create %s", name);
+	errno = 0;
 	if (fchmod(fd, mode) < 0 || write(fd, p, len) != (ssize_t)len || fsync(fd) < 0)
-		return om_err_sys(err, OM_ERR_LOG_KEY, errno ? -errno : -EIO, "cannot write %s",
-				  name);
+		ret = om_err_sys(err, OM_ERR_LOG_KEY, errno ? -errno : -EIO, "cannot write %s",
+				 name);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (linkat(AT_FDCWD, path, dir, name, AT_SYMLINK_FOLLOW) < 0 && errno != EEXIST)
-		return om_err_sys(err, OM_ERR_LOG_KEY, -errno, "cannot link %s", name);
-	return fsync(dir) < 0 ? om_err_sys(err, OM_ERR_LOG_KEY, -errno, "cannot sync %s", name) : 0;
+	if (!ret && linkat(AT_FDCWD, path, dir, name, AT_SYMLINK_FOLLOW) < 0 && errno != EEXIST)
+		ret = om_err_sys(err, OM_ERR_LOG_KEY, -errno, "cannot link %s", name);
+	/* What is left under the other name would be a second copy of a secret. */
+	if (*temp && unlinkat(dir, temp, 0) < 0 && !ret)
+		ret = om_err_sys(err, OM_ERR_LOG_KEY, -errno, "cannot remove %s", temp);
+	if (!ret && fsync(dir) < 0)
+		ret = om_err_sys(err, OM_ERR_LOG_KEY, -errno, "cannot sync %s", name);
+	return ret;
 }
 
 static int make_substrate(int state_fd, const char *origin, struct om_err *err)
