@@ -64,6 +64,30 @@ int om_txn_instance(char out[static 8], struct om_err *err)
 	return 0;
 }
 
+static int has_number(const struct om_brane_info *info, void *ctx)
+{
+	return info->brane == *(const uint32_t *)ctx ? -EEXIST : 0;
+}
+
+/*
+ * Every brane has a number, one without a BPF layer too: the log attributes by it. A host without
+ * BPF has no counter that outlives the agent; the upper half of the numbers is never counted up to.
+ */
+static int new_number(struct om_loader *l, uint32_t *out, struct om_err *err)
+{
+	int ret = -EEXIST;
+
+	if (l->bpf)
+		return om_bpf_brane_new(l->bpf, out, err);
+	while (ret == -EEXIST) {
+		if (getrandom(out, sizeof(*out), 0) != (ssize_t)sizeof(*out))
+			return om_err_sys(err, OM_ERR_IO, -errno, "no random numbers");
+		*out |= 1u << 31;
+		ret = om_loader_each(l, has_number, out, err);
+	}
+	return ret;
+}
+
 /* What INFO says about the bundle. The rest of it belongs to the steps that make it true. */
 void om_txn_describe(struct om_state *st, const struct om_bundle *b)
 {
@@ -87,6 +111,8 @@ static int step_state(struct om_txn *t, struct om_err *err)
 	om_txn_describe(&t->st, &t->b);
 	i->state = OM_BRANE_LOADING;
 	int ret = om_txn_instance(i->instance, err);
+	if (ret == 0)
+		ret = new_number(t->l, &i->brane, err);
 	if (ret == 0)
 		ret = om_state_dir(t->l, t->name, true, &t->dir, err);
 	if (ret == 0)
@@ -153,8 +179,6 @@ int om_step_policy(struct om_txn *t, struct om_err *err)
 	if (!wants_bpf(t))
 		return 0;
 	int ret = om_bpf_policy_new(t->l->bpf, &t->st.next_policy, err);
-	if (ret == 0 && !t->st.info.brane)
-		ret = om_bpf_brane_new(t->l->bpf, &t->st.info.brane, err);
 	if (ret == 0) {
 		struct om_state intent = t->have_old ? t->old : t->st;
 		intent.next_policy = t->st.next_policy;

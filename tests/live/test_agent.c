@@ -220,6 +220,47 @@ static const char *apply_change(const char *manifest)
 	return word;
 }
 
+/* A second life of a name is recorded to its end, and its end is its own. */
+static void lives_of_one_name(void **state)
+{
+	struct om_err err;
+
+	for (unsigned int life = 1; life <= 2; life++) {
+		json_t *r;
+
+		assert_string_equal(
+			apply_change(agent_manifest("twice", "while sleep 1; do :; done", "")),
+			"created");
+		r = agent_call(&ag, "control", "io.omega.Control.Delete", name_of("twice"), &err);
+		assert_int_equal(err.id, 0);
+		json_decref(r);
+		for (int i = 0; i < 200; i++) {
+			if (agent_records(&ag, "twice", "log.close", "why", "deleted") == life)
+				break;
+			nanosleep(&(struct timespec){0, 50000000}, NULL);
+		}
+		assert_int_equal(agent_records(&ag, "twice", "log.close", "why", "deleted"), life);
+		assert_int_equal(agent_records(&ag, "twice", "operator.delete", NULL, NULL), life);
+	}
+}
+
+/* Without a BPF layer there is no number from a map; the log has the brane all the same. */
+static void process_layer_alone(void **state)
+{
+	static const char manifest[] =
+		"[brane.alone]\nimage = \"host:\"\nlayers = [\"process\"]\n"
+		"command = [\"/usr/bin/sleep\", \"100\"]\n[brane.alone.filesystem]\n"
+		"exec = [\"/usr/bin/sleep\", \"/usr/lib/x86_64-linux-gnu/\", \"/usr/lib64/\"]\n";
+	struct om_err err;
+
+	assert_string_equal(apply_change(manifest), "created");
+	assert_int_equal(agent_await(&ag, "alone", "brane.start", NULL, NULL), 1);
+	json_decref(agent_call(&ag, "control", "io.omega.Control.Delete", name_of("alone"), &err));
+	assert_int_equal(err.id, 0);
+	assert_int_equal(agent_await(&ag, "alone", "log.close", NULL, NULL), 1);
+	assert_int_equal(agent_records(&ag, "@node", "recover", NULL, NULL), 0);
+}
+
 /* The loop tries once for each line that comes on its standard input. */
 #define LOOP "while sleep 0.1; do exec 3<>/dev/tcp/192.0.2.1/443; done"
 
@@ -442,6 +483,8 @@ int main(void)
 		cmocka_unit_test(bad_frames),
 		cmocka_unit_test(rejects_a_manifest),
 		cmocka_unit_test(denials_once),
+		cmocka_unit_test(lives_of_one_name),
+		cmocka_unit_test(process_layer_alone),
 		cmocka_unit_test(dies_and_adopts),
 		cmocka_unit_test(role_dies),
 		cmocka_unit_test(runs_with_own_command_and_stdio),

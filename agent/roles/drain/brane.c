@@ -17,13 +17,31 @@ struct brane *drain_brane(struct drain *d, uint32_t num)
 	return b;
 }
 
+/* Deleted branes stay for their late events; a name is that of the newest, whose number is highest. */
 struct brane *drain_brane_named(struct drain *d, const char *name)
 {
+	struct brane *found = NULL;
+
 	for (uint32_t i = 0; i < OM_BRANES_MAX; i++)
 		for (struct brane *b = d->buckets[i]; b; b = b->next)
-			if (!strcmp(b->name, name))
-				return b;
-	return NULL;
+			if (!strcmp(b->name, name) && (!found || b->num > found->num))
+				found = b;
+	return found;
+}
+
+/* Room for one more: the oldest brane whose life is over goes; its late events lose their name only. */
+static void make_room(struct drain *d)
+{
+	struct brane *oldest = NULL;
+
+	if (d->branes < 2 * OM_BRANES_MAX)
+		return;
+	for (uint32_t i = 0; i < OM_BRANES_MAX; i++)
+		for (struct brane *b = d->buckets[i]; b; b = b->next)
+			if (!b->open && (!oldest || b->num < oldest->num))
+				oldest = b;
+	if (oldest)
+		drain_brane_forget(d, oldest);
 }
 
 static void remember_policy(struct brane *b, const struct om_wire_brane *w)
@@ -60,6 +78,7 @@ struct brane *drain_brane_take(struct drain *d, const struct om_wire_brane *w)
 	if (!b) {
 		struct brane **bucket = &d->buckets[w->brane % OM_BRANES_MAX];
 
+		make_room(d);
 		b = d->branes < 2 * OM_BRANES_MAX ? calloc(1, sizeof(*b)) : NULL;
 		if (!b)
 			return NULL;
