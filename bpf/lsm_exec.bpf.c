@@ -44,22 +44,40 @@ static __always_inline int om_mem_exec(struct om_ctx *c)
 	return om_emit(c, &none, OM_BODY_NONE);
 }
 
+/*
+ * 1: a file is behind the mapping. Up to 6.17 or so the verifier takes the hook's pointer for never NULL
+ * and drops a comparison with NULL as dead code: a task that maps anonymous memory would then stop the
+ * machine. Read as a number, it is compared. A failed read counts as no file.
+ */
+static __always_inline int om_mapped(void *ctx)
+{
+	__u64 file = 0;
+
+	if (bpf_probe_read_kernel(&file, sizeof(file), ctx))
+		return 0;
+	return file != 0;
+}
+
 SEC("lsm/mmap_file")
 int BPF_PROG(om_mmap_file, struct file *file, unsigned long reqprot, unsigned long prot,
 	     unsigned long flags)
 {
 	__u32 need = 0;
 	struct om_ctx c;
+	int mapped;
 
 	if (prot & OM_PROT_EXEC)
 		need |= OM_MAY_EXEC;
 	/* A store into a shared mapping passes no hook of its own: decide when it is made. */
-	if ((flags & OM_MAP_TYPE) != OM_MAP_PRIVATE && (prot & OM_PROT_WRITE) && file)
+	if ((flags & OM_MAP_TYPE) != OM_MAP_PRIVATE && (prot & OM_PROT_WRITE))
 		need |= OM_MAY_WRITE;
 	if (!need || !om_scope(&c))
 		return 0;
+	mapped = om_mapped(ctx);
+	if (!mapped && !(need & OM_MAY_EXEC))
+		return 0;
 	OM_HOOK(&c, "mmap_file");
-	if (!file)
+	if (!mapped || !file)
 		OM_RETURN(om_mem_exec(&c), OM_EACCES);
 	c.need = om_file_missing(&c, file->f_path.dentry, need);
 	if (!c.need)
