@@ -39,6 +39,11 @@ int BPF_PROG(om_path_mknod, const struct path *dir, struct dentry *d, unsigned i
 		c.op = OM_OP_DEVICE;
 		OM_RETURN(om_deny_path(&c, d, dir->mnt), OM_EPERM);
 	}
+	/* No grant means a set-user-id file: a user of the host would run it as the brane's user. */
+	if (mode & OM_S_SPECIAL) {
+		c.need = OM_MAY_CREATE;
+		OM_RETURN(om_deny_path(&c, d, dir->mnt), OM_EPERM);
+	}
 	OM_RETURN(om_check_name(&c, dir, d, OM_MAY_CREATE), OM_EACCES);
 }
 

@@ -60,6 +60,11 @@ int BPF_PROG(om_file_open, struct file *file)
 	if (!need)
 		return 0;
 	OM_HOOK(&c, "file_open");
+	/* A file without a name was made by no path hook; it may get a name later. */
+	if ((flags & OM_O_TMPFILE) && (file->f_inode->i_mode & OM_S_SPECIAL)) {
+		c.need = OM_MAY_CREATE;
+		OM_RETURN(om_deny_path(&c, file->f_path.dentry, file->f_path.mnt), OM_EPERM);
+	}
 	OM_RETURN(om_check_file(&c, file, need), OM_EACCES);
 }
 
@@ -100,14 +105,27 @@ static __always_inline int om_check_path(struct om_ctx *c, const struct path *pa
 	return om_deny_path(c, path->dentry, path->mnt);
 }
 
+/* Set-group-id means another thing on a directory: whom new files in it belong to. */
+static __always_inline int om_special(struct dentry *d, unsigned int mode)
+{
+	__u16 type = BPF_CORE_READ(d, d_inode, i_mode) & OM_S_IFMT;
+
+	return type != OM_S_IFDIR && (mode & OM_S_SPECIAL);
+}
+
 SEC("lsm/path_chmod")
-int BPF_PROG(om_path_chmod, const struct path *path)
+int BPF_PROG(om_path_chmod, const struct path *path, unsigned int mode)
 {
 	struct om_ctx c;
 
 	if (!om_scope(&c))
 		return 0;
 	OM_HOOK(&c, "path_chmod");
+	/* No grant means these bits: a user of the host would run the file with the brane's user id. */
+	if (om_special(path->dentry, mode)) {
+		c.need = OM_MAY_WRITE;
+		OM_RETURN(om_deny_path(&c, path->dentry, path->mnt), OM_EPERM);
+	}
 	OM_RETURN(om_check_path(&c, path, OM_MAY_WRITE), OM_EACCES);
 }
 
@@ -250,18 +268,27 @@ int BPF_PROG(om_inode_remove_acl, void *idmap, struct dentry *d)
 #define OM_IOC_SETXATTR	  0x5820 /* FS_IOC_FSSETXATTR: _IOW('X', 32) */
 #define OM_TIOCSTI	  0x5412
 #define OM_TIOCLINUX	  0x541c
+#define OM_FIOSETOWN	  0x8901 /* as fcntl(F_SETOWN), and so is the next */
+#define OM_SIOCSPGRP	  0x8902
 
 static __always_inline int om_ioctl(struct file *file, unsigned int cmd)
 {
 	__u32 ioc = OM_IOC(cmd);
 	struct om_ctx c;
 
-	if (cmd != OM_TIOCSTI && cmd != OM_TIOCLINUX && ioc != OM_IOC_SETFLAGS &&
-	    ioc != OM_IOC_SETVERSION && ioc != OM_IOC_SETXATTR)
+	if (cmd != OM_TIOCSTI && cmd != OM_TIOCLINUX && cmd != OM_FIOSETOWN &&
+	    cmd != OM_SIOCSPGRP && ioc != OM_IOC_SETFLAGS && ioc != OM_IOC_SETVERSION &&
+	    ioc != OM_IOC_SETXATTR)
 		return 0;
 	if (!om_scope(&c))
 		return 0;
 	OM_HOOK(&c, "file_ioctl");
+	if (cmd == OM_FIOSETOWN || cmd == OM_SIOCSPGRP) {
+		/* A view has a pid namespace of its own: nobody outside of it can be named. */
+		if (c.flags & OM_SLOT_VIEW)
+			return 0;
+		OM_RETURN(om_deny_plain(&c, OM_OP_SIGNAL), OM_EPERM);
+	}
 	if (cmd == OM_TIOCSTI || cmd == OM_TIOCLINUX)
 		OM_RETURN(om_deny_plain(&c, OM_OP_SYSTEM), OM_EPERM);
 	OM_RETURN(om_check_file(&c, file, OM_MAY_WRITE), OM_EACCES);

@@ -17,7 +17,7 @@ char LICENSE[] SEC("license") = "GPL";
  * that a child that leaves the cgroup later carries the label from birth.
  */
 SEC("lsm/task_alloc")
-int BPF_PROG(om_task_alloc, struct task_struct *task)
+int BPF_PROG(om_task_alloc, struct task_struct *task, unsigned long clone_flags)
 {
 	struct om_label fresh = {};
 	struct om_ctx c;
@@ -26,6 +26,14 @@ int BPF_PROG(om_task_alloc, struct task_struct *task)
 	__builtin_memset(&c, 0, sizeof(c));
 	if (!om_scope(&c) && !c.brane)
 		return 0;
+	/*
+	 * Born into a cgroup of its choice, a child would be outside of the brane's limits, of its
+	 * network programs and of its end. Root owns those directories: no capability is asked for.
+	 */
+	if (clone_flags & OM_CLONE_INTO_CG) {
+		OM_HOOK(&c, "task_alloc");
+		OM_RETURN(om_deny_plain(&c, OM_OP_SCOPE), OM_EPERM);
+	}
 	fresh.brane = c.brane;
 	if (bpf_task_storage_get(&om_tasks, task, &fresh, BPF_LOCAL_STORAGE_GET_F_CREATE))
 		return 0;
@@ -88,6 +96,30 @@ int BPF_PROG(om_task_kill, struct task_struct *target, void *info, int sig)
 	OM_RETURN(om_deny_task(&c, target, OM_OP_SIGNAL, (__u32)sig), OM_EPERM);
 }
 
+/*
+ * The kernel signals a descriptor's "owner", with any signal that the descriptor's holder names, and
+ * passes no task_kill. A brane without a view of its own names processes of the host; with one, it
+ * cannot name any but its own.
+ */
+SEC("lsm/file_fcntl")
+int BPF_PROG(om_file_fcntl, struct file *file, unsigned int cmd, unsigned long arg)
+{
+	__u32 self = bpf_get_current_pid_tgid() >> 32;
+	struct om_body body = {};
+	struct om_ctx c;
+
+	if (cmd != OM_F_SETOWN && cmd != OM_F_SETOWN_EX)
+		return 0;
+	if (cmd == OM_F_SETOWN && (!(__u32)arg || (__u32)arg == self))
+		return 0;
+	if (!om_scope(&c) || (c.flags & OM_SLOT_VIEW))
+		return 0;
+	OM_HOOK(&c, "file_fcntl");
+	c.op = OM_OP_SIGNAL;
+	body.task.pid = cmd == OM_F_SETOWN ? (__u32)arg : 0;
+	OM_RETURN(om_emit(&c, &body, OM_BODY_TASK), OM_EPERM);
+}
+
 #define OM_GUARD_TASK(hook_)                                                    \
 	SEC("lsm/" #hook_)                                                      \
 	int BPF_PROG(om_##hook_, struct task_struct *target)                    \
@@ -136,6 +168,52 @@ OM_GUARD(uring_override_creds, OM_OP_SYSTEM)
 OM_GUARD(uring_sqpoll, OM_OP_SYSTEM)
 OM_GUARD(uring_cmd, OM_OP_SYSTEM)
 OM_GUARD(uring_allowed, OM_OP_SYSTEM)
+
+/*
+ * --- the host's IPC namespace, when the brane has none of its own: no grant names what is in it ---
+ */
+#define OM_GUARD_IPC(hook_, name_)                                    \
+	SEC("lsm/" #hook_)                                            \
+	int BPF_PROG(om_##hook_)                                      \
+	{                                                             \
+		struct om_ctx c;                                      \
+                                                                      \
+		if (!om_scope(&c) || (c.flags & OM_SLOT_VIEW))        \
+			return 0;                                     \
+		OM_HOOK(&c, name_);                                   \
+		OM_RETURN(om_deny_plain(&c, OM_OP_SYSTEM), OM_EPERM); \
+	}
+
+OM_GUARD_IPC(ipc_permission, "ipc_permission")
+OM_GUARD_IPC(shm_alloc_security, "shm_alloc_security")
+OM_GUARD_IPC(msg_queue_alloc_security, "msg_alloc_security")
+OM_GUARD_IPC(sem_alloc_security, "sem_alloc_security")
+OM_GUARD_IPC(shm_shmctl, "shm_shmctl")
+OM_GUARD_IPC(msg_queue_msgctl, "msg_queue_msgctl")
+OM_GUARD_IPC(sem_semctl, "sem_semctl")
+
+/* POSIX queues are made and removed without a path hook; opening one passes file_open. */
+static __always_inline int om_queue(struct super_block *sb)
+{
+	struct om_ctx c;
+
+	if (sb->s_magic != OM_MQUEUE_MAGIC || !om_scope(&c) || (c.flags & OM_SLOT_VIEW))
+		return 0;
+	OM_HOOK(&c, "mqueue");
+	OM_RETURN(om_deny_plain(&c, OM_OP_SYSTEM), OM_EPERM);
+}
+
+SEC("lsm/inode_create")
+int BPF_PROG(om_inode_create, struct inode *dir)
+{
+	return om_queue(dir->i_sb);
+}
+
+SEC("lsm/inode_unlink")
+int BPF_PROG(om_inode_unlink, struct inode *dir)
+{
+	return om_queue(dir->i_sb);
+}
 
 /* Executable System V memory is executable memory that no file backs. */
 SEC("lsm/shm_shmat")
