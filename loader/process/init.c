@@ -99,6 +99,29 @@ static void descriptors(struct om_birth *b)
 		fail(b, OM_STAGE_FDS, errno, 0);
 }
 
+/*
+ * In the host's network namespace, abstract unix names lead to the host's daemons. Where BPF-LSM does
+ * not decide, Landlock keeps the brane to its own (6.12 and later; nothing else can: the name lies in
+ * memory). Not beside BPF-LSM: Landlock answers first, and leaves no record.
+ */
+static void abstract_names(const struct om_birth *b)
+{
+	struct {
+		uint64_t fs, net, scoped;
+	} attr = {.scoped = 1 /* LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET */};
+
+	if (b->bundle.meta->netns || b->plan->layers & OM_LAYER_KERNEL ||
+	    !(b->plan->layers & OM_LAYER_PROCESS))
+		return;
+	int fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+	/* E2BIG, EINVAL: a kernel that does not know scopes. */
+	if (fd < 0 && (errno == ENOSYS || errno == EOPNOTSUPP || errno == E2BIG || errno == EINVAL))
+		return;
+	if (fd < 0 || syscall(SYS_landlock_restrict_self, fd, 0) < 0)
+		fail(b, OM_STAGE_CAPS, errno, 3);
+	close(fd);
+}
+
 static void privileges(const struct om_birth *b)
 {
 	uint32_t user = b->bundle.meta->user;
@@ -113,6 +136,7 @@ static void privileges(const struct om_birth *b)
 		fail(b, OM_STAGE_CAPS, ret, 0);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		fail(b, OM_STAGE_CAPS, errno, 1);
+	abstract_names(b);
 	/* Nobody would answer for a brane whose supervisor is gone. Reset by setresuid, so set after. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		fail(b, OM_STAGE_CAPS, errno, 2);

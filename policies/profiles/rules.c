@@ -6,10 +6,12 @@
  * the check and the call, so only register arguments are judged here.
  */
 #include <linux/prctl.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <omega/compiler.h>
 #include <policies/profiles/syscalls.h>
@@ -38,7 +40,20 @@
 		}                             \
 	}
 
+/* A call that makes a file, or sets its mode, by argument ARG: not set-user-id, not set-group-id. */
+#define MODE(nr_, arg)                                                                      \
+	{                                                                                   \
+		.nr = (nr_), .deny = true, .clause = { {1, {ANY(arg, S_ISUID | S_ISGID)}} } \
+	}
+#define OPEN(nr_, flags, mode)                                                                \
+	{                                                                                     \
+		.nr = (nr_), .deny = true, .clause = {                                        \
+			{2, {ANY(flags, O_CREAT | OM_TMPFILE), ANY(mode, S_ISUID | S_ISGID)}} \
+		}                                                                             \
+	}
+
 /* Names that older headers lack. */
+#define OM_TMPFILE	     020000000u /* O_TMPFILE without the bit of O_DIRECTORY */
 #define OM_PR_SET_VMA	     0x53564d41
 #define OM_PR_SET_MDWE	     65
 #define OM_PR_GET_MDWE	     66
@@ -56,6 +71,20 @@
 #define OM_ARCH_SHSTK_STATUS 0x5005
 
 static const struct om_sys_rule rules[] = {
+	/*
+	 * Files that run as the brane's user when somebody else runs them: a granted tree is the
+	 * host's, where nosuid does not hold. Where BPF-LSM decides it asks for the object as well, and
+	 * these calls are allowed here.
+	 */
+	OPEN(2, 1, 2),
+	OPEN(257, 2, 3),
+	MODE(85, 1),
+	MODE(90, 1),
+	MODE(91, 1),
+	MODE(133, 1),
+	MODE(259, 2),
+	MODE(268, 2),
+	MODE(452, 2),
 	/* mmap: memory that is writable and executable, or executable with no file behind it. */
 	{.nr = 9,
 	 .deny = true,

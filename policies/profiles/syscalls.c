@@ -26,6 +26,10 @@ OM_STATIC_ASSERT(OM_ARRAY_LEN(rows) == OM_SYS_LAST + 1);
 #define NR_MMAP		9
 #define NR_MPROTECT	10
 #define NR_MEMFD_CREATE 319
+#define NR_OPENAT2	437
+
+/* Judged by the mode of the file that they make, unless BPF-LSM judges it with the file in hand. */
+static const int by_mode[] = {2, 85, 90, 91, 133, 257, 259, 268, 452};
 
 const char *om_sys_name(int nr)
 {
@@ -67,6 +71,12 @@ void om_sys_set_init(struct om_sys_set *set, const struct om_ir *ir)
 		/* A file that no mount's noexec covers: write code into it, map it executable. */
 		set->action[NR_MEMFD_CREATE] = OM_SYS_NOTIFY;
 	}
+	if (ir->layers & OM_LAYER_KERNEL)
+		for (size_t i = 0; i < OM_ARRAY_LEN(by_mode); i++)
+			set->action[by_mode[i]] = OM_SYS_ALLOW;
+	else
+		/* Its mode lies in memory; who tries it goes on with openat. */
+		set->action[NR_OPENAT2] = OM_SYS_ENOSYS;
 	for (uint32_t i = 0; i < ir->count; i++) {
 		const struct om_grant *g = &ir->grants[i];
 
