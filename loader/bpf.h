@@ -84,6 +84,12 @@ int om_bpf_policy_written(struct om_bpf *b, uint32_t policy, const struct om_bun
 /* Removes the entries of POLICY, which no slot names any more (waits for a grace period first). */
 int om_bpf_policy_drop(struct om_bpf *b, uint32_t policy, struct om_err *err) OM_MUST_CHECK;
 
+/*
+ * Removes every entry whose policy no slot names: what an agent that was killed between a swap and its
+ * clearing up left behind. Before requests are served, while no policy is being filled.
+ */
+int om_bpf_policy_sweep(struct om_bpf *b, struct om_err *err) OM_MUST_CHECK;
+
 /* A fresh brane number, never used before under these pins. */
 int om_bpf_brane_new(struct om_bpf *b, uint32_t *brane, struct om_err *err) OM_MUST_CHECK;
 /* Makes SLOT live for its brane and cgroup: slot first, then the cgroup entry. One update each. */

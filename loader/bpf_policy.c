@@ -243,17 +243,24 @@ static int key_list_add(const void *key, void *ctx)
 	return 0;
 }
 
-static int drop_from(struct om_bpf *b, enum om_map map, size_t key_size, size_t off,
-		     uint32_t policy, struct om_err *err)
-{
-	struct key_list list OM_CLEANUP(key_list_done) = {.key_size = key_size};
-	int ret;
+/* The maps whose keys begin with, or hold, a policy number. */
+static const struct {
+	enum om_map map;
+	size_t key_size, off;
+} policy_maps[] = {
+	{OM_MAP_OBJECTS, sizeof(struct om_object_key), offsetof(struct om_object_key, policy)},
+	{OM_MAP_PATTERNS, sizeof(struct om_pattern_key), offsetof(struct om_pattern_key, policy)},
+	{OM_MAP_EGRESS, sizeof(struct om_egress_key), offsetof(struct om_egress_key, policy)},
+	{OM_MAP_LISTEN, sizeof(struct om_listen_key), offsetof(struct om_listen_key, policy)},
+};
 
-	if (b->maps[map] < 0)
-		return 0;
-	ret = om_policy_keys(b->maps[map], key_size, off, policy, key_list_add, &list);
-	for (size_t i = 0; i < list.used && !ret; i++) {
-		ret = bpf_map_delete_elem(b->maps[map], list.keys + i * key_size);
+static int delete_keys(struct om_bpf *b, enum om_map map, const struct key_list *list,
+		       struct om_err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < list->used && !ret; i++) {
+		ret = bpf_map_delete_elem(b->maps[map], list->keys + i * list->key_size);
 		if (ret == -ENOENT)
 			ret = 0;
 	}
@@ -262,7 +269,7 @@ static int drop_from(struct om_bpf *b, enum om_map map, size_t key_size, size_t 
 
 int om_bpf_policy_drop(struct om_bpf *b, uint32_t policy, struct om_err *err)
 {
-	int ret;
+	int ret = 0;
 
 	/*
 	 * A program that read the old slot may still look up its entries: denials that nobody asked for.
@@ -270,16 +277,81 @@ int om_bpf_policy_drop(struct om_bpf *b, uint32_t policy, struct om_err *err)
 	 */
 	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
 		return om_err_sys(err, OM_ERR_BPF_MAP, -errno, "membarrier");
-	ret = drop_from(b, OM_MAP_OBJECTS, sizeof(struct om_object_key),
-			offsetof(struct om_object_key, policy), policy, err);
-	if (!ret)
-		ret = drop_from(b, OM_MAP_PATTERNS, sizeof(struct om_pattern_key),
-				offsetof(struct om_pattern_key, policy), policy, err);
-	if (!ret)
-		ret = drop_from(b, OM_MAP_EGRESS, sizeof(struct om_egress_key),
-				offsetof(struct om_egress_key, policy), policy, err);
-	if (!ret)
-		ret = drop_from(b, OM_MAP_LISTEN, sizeof(struct om_listen_key),
-				offsetof(struct om_listen_key, policy), policy, err);
+	for (size_t i = 0; i < OM_ARRAY_LEN(policy_maps) && !ret; i++) {
+		struct key_list list OM_CLEANUP(key_list_done) = {.key_size =
+									  policy_maps[i].key_size};
+		enum om_map map = policy_maps[i].map;
+
+		if (b->maps[map] < 0)
+			continue;
+		ret = om_policy_keys(b->maps[map], list.key_size, policy_maps[i].off, policy,
+				     key_list_add, &list);
+		ret = ret ? om_map_error(err, map, ret, "cannot list")
+			  : delete_keys(b, map, &list, err);
+	}
+	return ret;
+}
+
+struct dead_keys {
+	struct key_list list;
+	size_t off;
+	uint32_t live[OM_BRANES_MAX];
+	uint32_t n;
+};
+
+static void dead_keys_free(struct dead_keys **d)
+{
+	if (*d)
+		free((*d)->list.keys);
+	free(*d);
+}
+
+static int add_live(const struct om_slot *slot, void *ctx)
+{
+	struct dead_keys *d = ctx;
+
+	if (d->n == OM_ARRAY_LEN(d->live))
+		return -E2BIG;
+	d->live[d->n++] = slot->policy;
+	return 0;
+}
+
+static int add_dead(const void *key, void *ctx)
+{
+	struct dead_keys *d = ctx;
+	uint32_t policy;
+
+	memcpy(&policy, (const uint8_t *)key + d->off, sizeof(policy));
+	for (uint32_t i = 0; i < d->n; i++)
+		if (d->live[i] == policy)
+			return 0;
+	return key_list_add(key, &d->list);
+}
+
+int om_bpf_policy_sweep(struct om_bpf *b, struct om_err *err)
+{
+	struct dead_keys *d OM_CLEANUP(dead_keys_free) = calloc(1, sizeof(*d));
+	int ret;
+
+	if (!d)
+		return om_err_set(err, OM_ERR_NOMEM, -ENOMEM, "policy sweep");
+	ret = om_bpf_brane_each(b, add_live, d, err);
+	/* More slots than there can be: leave all entries, they deny or grant nothing by themselves. */
+	if (ret)
+		return ret;
+	for (size_t i = 0; i < OM_ARRAY_LEN(policy_maps) && !ret; i++) {
+		enum om_map map = policy_maps[i].map;
+
+		if (b->maps[map] < 0)
+			continue;
+		d->off = policy_maps[i].off;
+		d->list.key_size = policy_maps[i].key_size;
+		d->list.used = d->list.cap = 0;
+		free(d->list.keys);
+		d->list.keys = NULL;
+		ret = om_policy_keys(b->maps[map], d->list.key_size, d->off, 0, add_dead, d);
+		ret = ret ? om_map_error(err, map, ret, "cannot list")
+			  : delete_keys(b, map, &d->list, err);
+	}
 	return ret;
 }

@@ -120,7 +120,7 @@ void om_listen_key_of(uint32_t policy, const struct om_b_listen *l, struct om_li
 void om_pattern_key_of(const struct om_object_key *dir, uint32_t index, struct om_pattern_key *key);
 
 /*
- * Calls FN for every key of MAP whose policy is POLICY. KEY_SIZE and OFF say where the policy lies.
+ * Calls FN for every key of MAP whose policy is POLICY (0: any). KEY_SIZE and OFF say where it lies.
  * FN must not change the map. A map that other policies change meanwhile may yield a key twice.
  */
 int om_policy_keys(int map, size_t key_size, size_t off, uint32_t policy,

@@ -39,7 +39,7 @@ static int keys_batched(int map, size_t key_size, size_t value_size, size_t off,
 			int stop;
 
 			memcpy(&have, keys + i * key_size + off, sizeof(have));
-			if (have != policy)
+			if (policy && have != policy)
 				continue;
 			stop = fn(keys + i * key_size, ctx);
 			if (stop)
@@ -60,7 +60,7 @@ static int keys_one_by_one(int map, size_t off, uint32_t policy,
 		uint32_t have;
 
 		memcpy(&have, next + off, sizeof(have));
-		if (have == policy) {
+		if (!policy || have == policy) {
 			ret = fn(next, ctx);
 			if (ret)
 				return ret;

@@ -289,5 +289,7 @@ int om_loader_adopt(struct om_loader *l,
 	ret = sweep(l, l->parent, err);
 	if (ret == 0)
 		ret = sweep(l, l->shims, err);
-	return ret == 0 ? sweep_slots(l, err) : ret;
+	if (ret == 0)
+		ret = sweep_slots(l, err);
+	return ret == 0 && l->bpf ? om_bpf_policy_sweep(l->bpf, err) : ret;
 }

@@ -287,6 +287,23 @@ static void test_verify(void **state)
 	close(fd);
 }
 
+/* A policy that was filled and never published, or replaced and never cleared up, goes; a live one stays. */
+static void test_sweep(void **state)
+{
+	struct om_err err = {0};
+	uint32_t dead;
+
+	assert_int_equal(om_bpf_policy_new(tb.bpf, &dead, &err), 0);
+	assert_int_equal(om_bpf_policy_fill(tb.bpf, dead, &tb.bundle, NULL, 0, &err), 0);
+	assert_int_equal(om_bpf_policy_verify(tb.bpf, dead, &tb.bundle, NULL, 0, &err), 0);
+	assert_int_equal(om_bpf_policy_sweep(tb.bpf, &err), 0);
+	assert_true(om_bpf_policy_verify(tb.bpf, dead, &tb.bundle, NULL, 0, &err) < 0);
+	assert_int_equal(om_bpf_policy_fill(tb.bpf, dead, &tb.bundle, NULL, 0, &err), 0);
+	assert_int_equal(om_bpf_policy_drop(tb.bpf, dead, &err), 0);
+	assert_int_equal(om_bpf_policy_verify(tb.bpf, tb.slot.policy, &tb.bundle, NULL, 0, &err),
+			 0);
+}
+
 static int setup(void **state)
 {
 	struct om_err err = {0};
@@ -325,7 +342,8 @@ int main(void)
 		cmocka_unit_test(test_serve),	 cmocka_unit_test(test_types),
 		cmocka_unit_test(test_device),	 cmocka_unit_test(test_packets),
 		cmocka_unit_test(test_audit),	 cmocka_unit_test(test_outside),
-		cmocka_unit_test(test_verify),	 cmocka_unit_test(test_adopt),
+		cmocka_unit_test(test_verify),	 cmocka_unit_test(test_sweep),
+		cmocka_unit_test(test_adopt),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
