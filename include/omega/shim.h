@@ -6,7 +6,8 @@
  * role is there; until then denied system calls wait up to OM_NOTIFY_WAIT_MS, are then denied, and
  * are counted and reported as OM_SHIM_COUNTED when the drain role is back.
  *
- * The drain role accepts a connection only from uid 0 (SO_PEERCRED) outside every brane.
+ * The drain role accepts a connection only from uid 0 (SO_PEERCRED), and a HELLO only with the pid of
+ * that peer and a name, instance and number that the load role announced.
  */
 #ifndef OMEGA_SHIM_H
 #define OMEGA_SHIM_H

@@ -6,9 +6,9 @@
  * depend on the manifest's order.
  *
  * One pass with a stack of the trees that are open around the current path: the sort puts a
- * directory right before what lies below it. The rights of a grant are made complete because the
- * kernel looks for the *nearest* granted object above a file and stops there: with partial rights,
- * naming a file below a granted tree would take rights away.
+ * directory right before what lies below it. The rights of a grant are made complete so that each
+ * can be read alone: reviews (writable and executable), the view's mounts and the policy id need no
+ * look at what lies above. The kernel adds up the same rights by itself.
  */
 #include <errno.h>
 #include <string.h>

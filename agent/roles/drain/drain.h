@@ -5,6 +5,7 @@
  * acknowledgements, only once durable. Called by: omegad. Never does: hold an event in memory that the
  * kernel or a shim has forgotten: while the log cannot be written nothing is taken, the ring fills, the
  * kernel counts what finds no room, the shims deny and count, and the load role freezes the branes.
+ * One exception: look-ups of paths that the host lacks too are counted here between two reports.
  */
 #ifndef OMEGA_ROLES_DRAIN_H
 #define OMEGA_ROLES_DRAIN_H
