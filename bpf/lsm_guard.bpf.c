@@ -12,6 +12,11 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
+#define OM_MQUEUE_MAGIC	 0x19800202
+#define OM_F_SETOWN	 8
+#define OM_F_SETOWN_EX	 15
+#define OM_CLONE_INTO_CG 0x200000000ull
+
 /*
  * At fork and clone, io_uring workers included. The parent's brane is found by label or by cgroup, so
  * that a child that leaves the cgroup later carries the label from birth.

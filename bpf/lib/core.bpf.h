@@ -168,9 +168,6 @@ struct msghdr {
 #define OM_PIPEFS_MAGIC	   0x50495045
 #define OM_PIDFS_MAGIC	   0x50494446
 #define OM_SOCKFS_MAGIC	   0x534f434b
-#define OM_MQUEUE_MAGIC	   0x19800202
-#define OM_F_SETOWN	   8
-#define OM_F_SETOWN_EX	   15
 #define OM_S_SPECIAL	   0006000 /* set-user-id, set-group-id */
 #define OM_FMODE_READ	   0x1
 #define OM_FMODE_WRITE	   0x2
@@ -178,7 +175,6 @@ struct msghdr {
 #define OM_FMODE_BACKING   0x2000000 /* 6.5 and later: the file below an overlay's file */
 #define OM_O_TRUNC	   01000
 #define OM_O_TMPFILE	   020000000
-#define OM_CLONE_INTO_CG   0x200000000ull
 #define OM_PROT_WRITE	   0x2
 #define OM_PROT_EXEC	   0x4
 #define OM_MAP_PRIVATE	   0x02
