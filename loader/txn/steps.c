@@ -216,8 +216,7 @@ static int step_nft(struct om_txn *t, struct om_err *err)
 		return 0;
 	t->nft_done = true;
 	t->st.nft = 1;
-	int ret = om_nft_put(t->l->nft, t->name, t->st.info.cgid, &t->b, err);
-	return ret < 0 ? ret : om_nft_verify(t->l->nft, t->name, t->st.info.cgid, &t->b, err);
+	return om_nft_put(t->l->nft, t->name, t->st.info.cgid, &t->b, err); /* reads back itself */
 }
 
 static int undo_nft(struct om_txn *t, struct om_err *err)

@@ -215,8 +215,7 @@ static int swap_nft(struct om_txn *t, bool want, const struct om_bundle *b, stru
 		return 0;
 	if (!want)
 		return om_nft_remove(t->l->nft, t->name, cgid, err);
-	int ret = om_nft_put(t->l->nft, t->name, cgid, b, err);
-	return ret < 0 ? ret : om_nft_verify(t->l->nft, t->name, cgid, b, err);
+	return om_nft_put(t->l->nft, t->name, cgid, b, err); /* reads back itself */
 }
 
 static int step_nft(struct om_txn *t, struct om_err *err)
