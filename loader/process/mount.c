@@ -111,7 +111,7 @@ static mode_t skeleton_mode(const struct om_bundle *bundle)
 }
 
 static int one(struct om_bpf *b, const struct om_bundle *bundle, const struct om_b_mount *m,
-	       struct om_source *src, int image, int skel, struct om_objects *objs,
+	       struct om_source *src, struct om_skeleton *skel, struct om_objects *objs,
 	       struct om_err *err)
 {
 	const char *to = om_bundle_str(bundle, m->to);
@@ -125,8 +125,7 @@ static int one(struct om_bpf *b, const struct om_bundle *bundle, const struct om
 	    !(bundle->meta->layers & OM_LAYER_KERNEL))
 		return om_err_set(err, OM_ERR_VIEW, -EISDIR,
 				  "%s is a directory, granted without what is in it", to);
-	int ret =
-		om_skeleton_add(skel, image, to, S_ISDIR(st.st_mode), skeleton_mode(bundle), canon);
+	int ret = om_skeleton_add(skel, to, S_ISDIR(st.st_mode), canon);
 	if (ret < 0)
 		return om_err_sys(err, OM_ERR_VIEW, ret, "cannot make a place for %s", to);
 	src->to = strdup(canon);
@@ -152,12 +151,13 @@ int om_view_prepare(struct om_bpf *b, const struct om_bundle *bundle, struct om_
 			    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
 	if (v->root < 0)
 		return v->root;
+	struct om_skeleton skel = {
+		.skel = v->root, .image = res->root, .mode = skeleton_mode(bundle)};
 	int ret = om_skeleton_usr(v->root, res->root);
 	if (ret < 0)
 		return om_err_sys(err, OM_ERR_VIEW, ret, "cannot make the root's links");
 	for (uint32_t i = 0; i < n; i++) {
-		int fd = one(b, bundle, &m[i], &res->sources[i], res->root, v->root, &res->objs,
-			     err);
+		int fd = one(b, bundle, &m[i], &res->sources[i], &skel, &res->objs, err);
 		v->to[i] = OM_STEAL_PTR(res->sources[i].to);
 		v->count = i + 1;
 		v->mounts[i] = fd;

@@ -39,17 +39,17 @@ static int reopen(struct walk *w)
 	return w->at < 0 ? -errno : 0;
 }
 
-static int push(struct walk *w, const char *name)
+static int push(char canon[static OM_PATH_MAX], const char *name)
 {
-	size_t len = strlen(w->canon);
-	int n = snprintf(w->canon + len, sizeof(w->canon) - len, "%s%s", len ? "/" : "", name);
-	return n < 0 || (size_t)n >= sizeof(w->canon) - len ? -ENAMETOOLONG : 0;
+	size_t len = strlen(canon);
+	int n = snprintf(canon + len, OM_PATH_MAX - len, "%s%s", len ? "/" : "", name);
+	return n < 0 || (size_t)n >= OM_PATH_MAX - len ? -ENAMETOOLONG : 0;
 }
 
-static void pop(struct walk *w)
+static void pop(char *canon)
 {
-	char *slash = strrchr(w->canon, '/');
-	*(slash ? slash : w->canon) = '\0';
+	char *slash = strrchr(canon, '/');
+	*(slash ? slash : canon) = '\0';
 }
 
 /* Cuts the first component off w->rest; "" at the end. LAST: nothing follows. */
@@ -78,7 +78,7 @@ static int expand(struct walk *w, const char *name)
 	if (++w->links > LINKS_MAX)
 		return -ELOOP;
 	memcpy(link, w->canon, sizeof(link));
-	int ret = push(w, name);
+	int ret = push(w->canon, name);
 	if (ret < 0)
 		return ret;
 	/* An existing mount point of that name is at least as good as the link. */
@@ -102,7 +102,7 @@ static int enter(struct walk *w, const char *name)
 		return expand(w, name);
 	if (there && !S_ISDIR(st.st_mode))
 		return -ENOTDIR;
-	int ret = push(w, name);
+	int ret = push(w->canon, name);
 	if (ret < 0)
 		return ret;
 	if (mkdirat(w->skel, w->canon, w->mode) < 0 && errno != EEXIST)
@@ -114,31 +114,40 @@ static int enter(struct walk *w, const char *name)
 	return there && fd < 0 ? -errno : 0;
 }
 
-static int place(struct walk *w, const char *name, bool dir)
+static int place(const struct om_skeleton *s, char canon[static OM_PATH_MAX], const char *name,
+		 bool dir)
 {
 	struct stat st;
-	int ret = push(w, name);
+	int ret = push(canon, name);
 	if (ret < 0)
 		return ret;
 	/* A link made on the way to another grant: the mount of the object itself takes its place. */
-	if (fstatat(w->skel, w->canon, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode) &&
-	    unlinkat(w->skel, w->canon, 0) < 0)
+	if (fstatat(s->skel, canon, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode) &&
+	    unlinkat(s->skel, canon, 0) < 0)
 		return -errno;
 	if (dir)
-		ret = mkdirat(w->skel, w->canon, w->mode);
+		ret = mkdirat(s->skel, canon, s->mode);
 	else
-		ret = mknodat(w->skel, w->canon, S_IFREG | 0444, 0);
+		ret = mknodat(s->skel, canon, S_IFREG | 0444, 0);
 	return ret < 0 && errno != EEXIST ? -errno : 0;
 }
 
-int om_skeleton_add(int skel, int image, const char *path, bool dir, mode_t mode, char *canon)
+/* Bytes of PATH before its last component; 0: it has no plain last component, or no directory. */
+static size_t parent_len(const char *path)
 {
-	struct walk w = {.skel = skel, .image = image, .at = -1, .mode = mode};
+	const char *slash = strrchr(path, '/');
+	if (!slash || slash[1] == '\0' || strcmp(slash, "/.") == 0 || strcmp(slash, "/..") == 0 ||
+	    strlen(slash + 1) > OM_COMPONENT_MAX)
+		return 0;
+	return (size_t)(slash - path);
+}
+
+static int walk(struct om_skeleton *s, const char *path, bool dir, char canon[static OM_PATH_MAX])
+{
+	struct walk w = {.skel = s->skel, .image = s->image, .at = -1, .mode = s->mode};
 	char name[OM_COMPONENT_MAX + 1];
 	bool last = false;
 
-	if (strlen(path) >= sizeof(w.rest))
-		return -ENAMETOOLONG;
 	memcpy(w.rest, path, strlen(path) + 1);
 	int ret = reopen(&w);
 	while (ret == 0) {
@@ -148,16 +157,39 @@ int om_skeleton_add(int skel, int image, const char *path, bool dir, mode_t mode
 		if (strcmp(name, ".") == 0)
 			continue;
 		if (strcmp(name, "..") == 0) {
-			pop(&w);
+			pop(w.canon);
 			ret = reopen(&w);
 			continue;
 		}
-		ret = last ? place(&w, name, dir) : enter(&w, name);
+		ret = last ? place(s, w.canon, name, dir) : enter(&w, name);
 		if (last)
 			break;
 	}
 	om_close_fd(&w.at);
-	if (ret == 0 && snprintf(canon, OM_PATH_MAX, "/%s", w.canon) >= (int)OM_PATH_MAX)
+	memcpy(canon, w.canon, sizeof(w.canon));
+	return ret;
+}
+
+int om_skeleton_add(struct om_skeleton *s, const char *path, bool dir, char *canon)
+{
+	char at[OM_PATH_MAX];
+	size_t n = parent_len(path);
+	int ret;
+
+	if (strlen(path) >= OM_PATH_MAX)
+		return -ENAMETOOLONG;
+	/* Grants come in order: most lie where the one before does, and that way is made already. */
+	if (n > 0 && strlen(s->dir) == n && memcmp(s->dir, path, n) == 0) {
+		memcpy(at, s->canon, sizeof(at));
+		ret = place(s, at, path + n + 1, dir);
+	} else {
+		ret = walk(s, path, dir, at);
+		memcpy(s->dir, path, n);
+		s->dir[ret == 0 ? n : 0] = '\0';
+		memcpy(s->canon, at, sizeof(at));
+		pop(s->canon);
+	}
+	if (ret == 0 && snprintf(canon, OM_PATH_MAX, "/%s", at) >= (int)OM_PATH_MAX)
 		ret = -ENAMETOOLONG; /* a cut path would name another place */
 	return ret;
 }

@@ -58,13 +58,20 @@ int om_objects_add(struct om_bpf *b, struct om_objects *o, int fd, uint32_t self
 /* One entry per object: masks are united, patterns collected. */
 int om_objects_merge(struct om_objects *o, struct om_err *err) OM_MUST_CHECK;
 
+/* skeleton.c: a private root in the making. DIR and CANON remember the last way that was walked. */
+struct om_skeleton {
+	int skel;  /* a detached tmpfs */
+	int image; /* whose names and links are followed */
+	mode_t mode;
+	char dir[OM_PATH_MAX];	 /* as granted; "": none */
+	char canon[OM_PATH_MAX]; /* where it is in SKEL, without a leading slash */
+};
+
 /*
- * skeleton.c: makes in SKEL (a detached tmpfs) the directories and symbolic links that lead to PATH as
- * in IMAGE, and a place to mount a directory or a file on. CANON (of OM_PATH_MAX) gets where that is.
- * Returns 0 or -errno.
+ * Makes in S->skel the directories and symbolic links that lead to PATH as in S->image, and a place to
+ * mount a directory or a file on. CANON (of OM_PATH_MAX) gets where that is. Returns 0 or -errno.
  */
-int om_skeleton_add(int skel, int image, const char *path, bool dir, mode_t mode, char *canon)
-	OM_MUST_CHECK;
+int om_skeleton_add(struct om_skeleton *s, const char *path, bool dir, char *canon) OM_MUST_CHECK;
 /* The links /bin, /sbin, /lib… of a merged /usr. */
 int om_skeleton_usr(int skel, int image) OM_MUST_CHECK;
 
