@@ -69,8 +69,8 @@ static int make_plan(const struct om_loader *l, const struct om_spawn *s)
 }
 
 /* In the child, between clone and execve: system calls only, nothing allocated. */
-static void become_shim(const char *path, const int *fds, int n) OM_NORETURN;
-static void become_shim(const char *path, const int *fds, int n)
+static void become_shim(const char *path, int *fds, int n) OM_NORETURN;
+static void become_shim(const char *path, int *fds, int n)
 {
 	static char *const argv[] = {(char *)"omegad-shim", NULL};
 	static char *const envp[] = {NULL};
@@ -78,11 +78,13 @@ static void become_shim(const char *path, const int *fds, int n)
 
 	(void)setsid(); /* no signal meant for the agent's group or terminal reaches it */
 	/* First all of them out of the way, then each to its number: no dup2 overwrites a source. */
-	for (int i = 0; i < n; i++)
-		if (fcntl(fds[i], F_DUPFD_CLOEXEC, base + i) != base + i)
+	for (int i = 0; i < n; i++) {
+		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, base);
+		if (fds[i] < 0)
 			_exit(126);
+	}
 	for (int i = 0; i < n; i++)
-		if (dup2(base + i, OM_FD_PLAN + i) < 0)
+		if (dup2(fds[i], OM_FD_PLAN + i) < 0)
 			_exit(126);
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	for (int i = 0; i < 3; i++)
@@ -94,7 +96,7 @@ static void become_shim(const char *path, const int *fds, int n)
 	_exit(127);
 }
 
-static int clone_shim(const struct om_loader *l, const struct om_spawn *s, const int *fds, int n,
+static int clone_shim(const struct om_loader *l, const struct om_spawn *s, int *fds, int n,
 		      int *pidfd)
 {
 	struct clone_args ca = {
@@ -103,27 +105,10 @@ static int clone_shim(const struct om_loader *l, const struct om_spawn *s, const
 		.pidfd = (uint64_t)(uintptr_t)pidfd,
 		.cgroup = (uint64_t)s->shim_cg,
 	};
-	/* The copies above the table, so that F_DUPFD finds the numbers free. */
-	int base = OM_FD_PLAN + n;
-	OM_CLEANUP(om_free_ptr) int *high = calloc((size_t)n, sizeof(*high));
-	if (!high)
-		return -ENOMEM;
-	int ret = 0;
-	for (int i = 0; i < n; i++) {
-		high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, base + n);
-		if (high[i] < 0)
-			ret = -errno;
-	}
-	long pid = ret < 0 ? ret : syscall(SYS_clone3, &ca, sizeof(ca));
-	if (pid == 0) {
-		(void)close_range(OM_FD_PLAN, (unsigned int)(base + n) - 1, 0);
-		become_shim(l->shim, high, n);
-	}
-	if (pid < 0 && ret == 0)
-		ret = -errno;
-	for (int i = 0; i < n; i++)
-		om_close_fd(&high[i]);
-	return ret;
+	long pid = syscall(SYS_clone3, &ca, sizeof(ca));
+	if (pid == 0)
+		become_shim(l->shim, fds, n);
+	return pid < 0 ? -errno : 0;
 }
 
 static int failed_start(const struct om_spawn *s, const struct om_ready *r, struct om_err *err)
