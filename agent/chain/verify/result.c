@@ -118,8 +118,8 @@ static void say_findings(const struct say *s, const struct om_verify_result *res
 							     : ' ';
 
 		if (f->segment[0])
-			say(s, mark, "class %s, %s: leaf %llu, %s byte %llu: %s", f->cls, f->name,
-			    U(f->leaf), f->segment, U(f->offset), f->text);
+			say(s, mark, "class %s, %s: leaf %llu, byte offset %llu of %s: %s", f->cls,
+			    f->name, U(f->leaf), U(f->offset), f->segment, f->text);
 		else
 			say(s, mark, "class %s, %s: %s", f->cls, f->name, f->text);
 	}
@@ -159,11 +159,11 @@ void om_verify_lines(const struct om_verify_result *res, const struct om_verify_
 	struct say s = {fn, ctx};
 
 	if (opt->brane)
-		say(&s, ' ', "walking %llu events of brane %s (%llu lives) among %llu leaves",
-		    U(res->filter_events), opt->brane, U(res->filter_branes), U(res->size));
+		say(&s, ' ', "%llu events in %llu %s of the name, among %llu leaves in all",
+		    U(res->filter_events), U(res->filter_branes),
+		    res->filter_branes == 1 ? "life" : "lives", U(res->size));
 	else
-		say(&s, ' ', "walking %llu events of %u branes, %llu leaves", U(res->brane_events),
-		    res->n_branes, U(res->size));
+		say(&s, ' ', "%llu events of %u branes", U(res->brane_events), res->n_branes);
 	if (res->authenticity)
 		say(&s, '+',
 		    "all signatures valid (substrate + one-time keys on %llu commits, "

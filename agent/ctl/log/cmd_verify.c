@@ -240,14 +240,6 @@ static void print_result(struct om_ctl *ctl, const struct om_verify_result *r,
 		printf("→ walking %" PRIu64 " leaves from HEAD\n", r->size);
 	}
 	om_verify_lines(r, o, print_line, ctl);
-	for (uint32_t i = 0; i < r->n_findings; i++) {
-		const struct om_finding *f = &r->finding[i];
-
-		if (f->level != OM_FINDING_TAMPERED)
-			continue;
-		printf("  class %s (%s), leaf %" PRIu64 ", byte offset %" PRIu64 " of %s\n", f->cls,
-		       f->name, f->leaf, f->offset, f->segment[0] ? f->segment : "the log");
-	}
 }
 
 int cmd_verify_chain(struct om_ctl *ctl, const struct om_args *a)
