@@ -26,11 +26,13 @@ host_parts = \
 	--part unit$(2) --jobs $(NPROC) --env OMEGA_BUILD=$(1) $(3) $(call test_list,unit,$(1)) $(call test_list,sim,$(1)) \
 	--part vectors$(2) --jobs $(NPROC) --env OMEGA_BUILD=$(1) $(3) $(call test_list,vectors,$(1)) \
 	--part live$(2) --env OMEGA_BUILD=$(1) $(3) $(call test_list,live,$(1))
-fault_part = --part fault --env OMEGA_BUILD=$(O) $(call test_list,fault,$(O))
+# Fault points are in a build of their own: nothing that is shipped or tested otherwise has them.
+FAULT_O := $(O)-fault
+fault_part = --part fault --env OMEGA_BUILD=$(O) $(call test_list,fault,$(FAULT_O))
 lint_part = --part lint --plain tools/lint
 # A time-out here is for one program in a machine of emulated processors.
 vm_part = --part vm-$(1) --vm $(1) --timeout 150 --env OMEGA_BUILD=$(O) \
-	$(call test_list,vm,$(O)) $(call test_list,live,$(O)) $(call test_list,fault,$(O))
+	$(call test_list,vm,$(O)) $(call test_list,live,$(O)) $(call test_list,fault,$(FAULT_O))
 vm_parts = $(foreach k,$(KERNELS),$(call vm_part,$(k)))
 
 ASAN_O  := $(O)-asan
@@ -49,7 +51,9 @@ fuzz_cmd = $(FUZZ_O)/$(1) -runs=$(RUNS) -seed=1 -print_final_stats=0 -verbosity=
 fuzz_parts = --part fuzz --jobs $(NPROC) --timeout 7200 $(foreach f,$(notdir $(basename $(FUZZ_SRC))),--plain '$(call fuzz_cmd,$(f))')
 
 SUB := $(MAKE) --no-print-directory
-.PHONY: build-asan build-ubsan build-fuzz fetch-kernels
+.PHONY: build-asan build-ubsan build-fuzz build-fault fetch-kernels
+build-fault:
+	+@$(SUB) FAULTS=1 O=$(FAULT_O) $(call test_bins,fault,$(FAULT_O))
 build-asan:
 	+@$(SUB) BUILD=asan O=$(ASAN_O) tests-bin
 build-ubsan:
@@ -61,11 +65,11 @@ fetch-kernels:
 	@tests/vm/fetch $(KERNELS)
 
 .PHONY: check check-quick check-vm check-asan check-ubsan fuzz fuzz-short lint demo install-deps
-check: tests-bin build-asan build-ubsan build-fuzz fetch-kernels
+check: tests-bin build-asan build-ubsan build-fuzz build-fault fetch-kernels
 	@$(RUN) $(lint_part) $(call host_parts,$(O),) $(fault_part) $(asan_parts) $(ubsan_parts) $(fuzz_parts) $(vm_parts)
 check-quick: tests-bin
 	@OMEGA_QUICK=1 $(RUN) $(lint_part) $(call host_parts,$(O),)
-check-vm: tests-bin fetch-kernels
+check-vm: tests-bin build-fault fetch-kernels
 	@$(RUN) $(vm_parts)
 check-asan: build-asan
 	@$(RUN) $(asan_parts)

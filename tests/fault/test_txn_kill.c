@@ -122,7 +122,7 @@ static struct live shared;
 static struct live *prepare(void)
 {
 	if (!HAVE_FAULTS) {
-		print_message("built without FAULTS=1\n");
+		print_message("# skip: built without FAULTS=1\n");
 		skip();
 	}
 	if (!shared.l)
