@@ -57,7 +57,7 @@ int om_bpf_unload(const char *bpffs, struct om_err *err) OM_MUST_CHECK;
 int om_bpf_object_key(struct om_bpf *b, int fd, struct om_object_key *out, struct om_err *err)
 	OM_MUST_CHECK;
 
-/* One object to grant: its key, and what the bundle gives. Built by loader/resolve.c. */
+/* One object to grant: its key, and what the bundle gives. Built by loader/process/resolve.c. */
 struct om_resolved {
 	struct om_object_key key; /* .policy ignored */
 	struct om_object_val val; /* .patterns = how many of PATTERNS are used */

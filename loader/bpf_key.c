@@ -2,7 +2,7 @@
  * The kernel's own key of an open file.
  *
  * Comes in: a descriptor of this process. Goes out: device, inode, generation as the hooks read them.
- * Called by: loader/resolve.c. Never does: trust stat(2), which shows other numbers on btrfs, overlayfs
+ * Called by: loader/process/resolve.c. Never does: trust stat(2), which shows other numbers on btrfs, overlayfs
  * and FUSE.
  */
 #include <errno.h>

@@ -2,7 +2,7 @@
  * The pins: made once and whole, adopted ever after.
  *
  * Comes in: the directory of pins, the parent cgroup. Goes out: struct om_bpf with open maps. Called by:
- * the load and shim roles at their start. A set of pins is built under another name and appears by one
+ * the load role at its start. A set of pins is built under another name and appears by one
  * rename, so that a crash at any instant leaves either all of it or a directory that was never used.
  * Never does: tear down pins that a brane may depend on; adopt a set with a link missing.
  */

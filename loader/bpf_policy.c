@@ -1,7 +1,7 @@
 /*
  * One version of one brane's policy in the maps: number, fill, drop.
  *
- * Comes in: a bundle's network sections and the objects that loader/resolve.c found for its files. Goes
+ * Comes in: a bundle's network sections and the objects that loader/process/resolve.c found for its files. Goes
  * out: map entries under a number that no slot names yet. Called by: the transaction. Never does: touch
  * an entry of another policy; leave a policy half written without saying so (the caller then drops it).
  */

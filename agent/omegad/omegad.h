@@ -1,7 +1,7 @@
 /*
  * omegad, the parent: starts the roles, watches them, and ends them in order.
  *
- * Comes in: options. Goes out: five processes, three listening sockets, one exit code. Called by: the
+ * Comes in: options. Goes out: five processes, four listening sockets, one exit code. Called by: the
  * init system or a person. Never does: parse anything but its own options, read what the roles say
  * beyond READY and STOP, or enforce: that is the kernel's work, and it goes on without omegad.
  */

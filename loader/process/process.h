@@ -2,7 +2,7 @@
  * What the load role and the shim agree on: the plan, numbered descriptors, reports.
  *
  * Comes in: a bundle and detached mounts. Goes out: a workload born in its cgroup. Called by:
- * loader/txn.c (prepares, spawns) and agent/roles/shim (builds, supervises). Never does: cross a
+ * loader/txn/ (prepares, spawns) and agent/roles/shim (builds, supervises). Never does: cross a
  * privilege boundary: both ends are root, the plan is a sealed memfd.
  *
  *   load role --exec--> shim --fork--> builder --clone3--> init (pid 1 in the brane) --fork--> workload

@@ -3,7 +3,7 @@
  *
  * Comes in: a stage and an errno, from any process on the way to execve. Goes out: one struct
  * om_report on the pipe; for the load role, a text and an id. Called by: loader/process/ and
- * loader/spawn.c. Never does: allocate: its writers are forked children.
+ * loader/process/spawn.c. Never does: allocate: its writers are forked children.
  */
 #include <unistd.h>
 #include <loader/process/process.h>

@@ -2,7 +2,7 @@
  * omegad-shim: supervisor of one brane.
  *
  * Comes in: descriptors 3 and up from the load role (loader/process/process.h); no argument, no
- * environment. Goes out: a started workload, its events, output and exit. Called by: loader/spawn.c,
+ * environment. Goes out: a started workload, its events, output and exit. Called by: loader/process/spawn.c,
  * by execve. Never does: outlive its brane, or die with the agent that started it.
  */
 #include <errno.h>
