@@ -4,6 +4,7 @@
 #   make demo       the whole story, natively or in a VM
 #   make check      every test          make check-quick   the inner loop, two minutes
 #   make lint       layout, size and dependency rules, formatting
+#   make install    PREFIX=/usr/local DESTDIR=
 #   make help       all targets
 #
 # BUILD=release|asan|ubsan|fuzz|cov selects the flavour; V=1 shows the commands.
@@ -198,6 +199,26 @@ bench-bin: all $(BENCH_BINS)
 bpf: $(BPF_SKEL)
 
 -include tests/check.mk
+
+# --- installing --------------------------------------------------------------------------------------
+PREFIX ?= /usr/local
+LIBEXEC := $(PREFIX)/libexec/omega
+.PHONY: install
+# omegad finds its roles beside itself, so they lie in one folder; links make the two commands known.
+install: all man
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXEC) \
+		$(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 0755 $(addprefix $(O)/,$(filter omegad%,$(PROGS))) $(DESTDIR)$(LIBEXEC)
+	install -m 0755 $(O)/omegactl $(DESTDIR)$(PREFIX)/bin
+	ln -sf omegactl $(DESTDIR)$(PREFIX)/bin/omega
+	ln -sf ../libexec/omega/omegad $(DESTDIR)$(PREFIX)/sbin/omegad
+	install -m 0644 $(O)/man/omegactl.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 0644 $(O)/man/brane.toml.5 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 0644 docs/man/omegad.8 $(DESTDIR)$(PREFIX)/share/man/man8
+	$(O)/omegactl completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/omegactl
+	sed 's,^ExecStart=[^ ]*omegad,ExecStart=$(PREFIX)/sbin/omegad,' packaging/omegad.service > \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/omegad.service
 
 .PHONY: help clean
 help:
