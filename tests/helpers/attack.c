@@ -738,6 +738,26 @@ static void mark(int i)
 	close(fd);
 }
 
+/*
+ * More denials than the ring holds, and more absent paths than there are counters, each one twice;
+ * then one more look at the secret.
+ */
+static int flood(int n)
+{
+	char path[512];
+
+	for (int i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "%s/absent-%d", arg("dir"), i);
+		for (int k = 0; k < 2; k++)
+			if (open(path, O_RDONLY | O_CLOEXEC) >= 0)
+				return 0;
+		mark(i % 40000);
+		if (mkdir(in("dir", "made"), 0755) == 0)
+			return 0;
+	}
+	return plain();
+}
+
 int main(int argc, char **argv)
 {
 	const char *only = NULL;
@@ -752,6 +772,12 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IONBF, 0);
 	if (*arg("only"))
 		only = arg("only");
+	if (num("flood")) {
+		int ret = flood(num("flood"));
+
+		printf("flood %s\nend\n", ret ? strerrorname_np(ret) : "reached");
+		return 0;
+	}
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		int status = 0;
 
