@@ -20,6 +20,10 @@
 #include <unistd.h>
 #include <loader/impl.h>
 
+/* Of the child until execve. A guard page lies below it: an overflow ends the child, not the parent. */
+#define SHIM_STACK	 65536u
+#define SHIM_STACK_GUARD 4096u
+
 static int sealed(const char *name, const void *data, size_t len)
 {
 	const uint8_t *p = data;
@@ -68,7 +72,7 @@ static int make_plan(const struct om_loader *l, const struct om_spawn *s)
 	return sealed("omega-plan", p, size);
 }
 
-/* In the child, between clone and execve: system calls only, nothing allocated. */
+/* In the child, between clone and execve: system calls only, in the parent's memory. Writes FDS. */
 static void become_shim(const char *path, int *fds, int n) OM_NORETURN;
 static void become_shim(const char *path, int *fds, int n)
 {
@@ -96,6 +100,61 @@ static void become_shim(const char *path, int *fds, int n)
 	_exit(127);
 }
 
+struct start {
+	const char *path;
+	int *fds;
+	int n;
+};
+
+static void start(void *arg) OM_NORETURN;
+static void start(void *arg)
+{
+	const struct start *s = arg;
+	become_shim(s->path, s->fds, s->n);
+}
+
+/*
+ * clone3, then START(ARG) in the child: its pid, or -errno. With memory shared until execve, as vfork
+ * does: copying page tables, and faulting them in again on both sides, is most of a fork's cost. A
+ * stack of its own, because the child would overwrite the frames that the parent returns through.
+ */
+static long clone_start(struct clone_args *ca, struct start *arg)
+{
+	long pid;
+#if defined(__x86_64__)
+	char *stack = mmap(NULL, SHIM_STACK, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (stack == MAP_FAILED)
+		return -errno;
+	if (mprotect(stack, SHIM_STACK_GUARD, PROT_NONE) < 0) {
+		pid = -errno;
+	} else {
+		ca->flags |= CLONE_VM | CLONE_VFORK;
+		ca->stack = (uint64_t)(uintptr_t)stack;
+		ca->stack_size = SHIM_STACK;
+		__asm__ volatile("syscall\n\t"
+				 "testq %%rax, %%rax\n\t"
+				 "jnz 1f\n\t"
+				 "movq %[arg], %%rdi\n\t"
+				 "callq *%[fn]\n\t"
+				 "ud2\n"
+				 "1:"
+				 : "=a"(pid)
+				 : "0"((long)SYS_clone3), "D"(ca),
+				   "S"(sizeof(*ca)), [fn] "r"(start), [arg] "r"(arg)
+				 : "rcx", "r11", "cc", "memory");
+	}
+	(void)munmap(stack, SHIM_STACK);
+#else
+	pid = syscall(SYS_clone3, ca, sizeof(*ca));
+	if (pid == 0)
+		start(arg);
+	if (pid < 0)
+		pid = -errno;
+#endif
+	return pid;
+}
+
 static int clone_shim(const struct om_loader *l, const struct om_spawn *s, int *fds, int n,
 		      int *pidfd)
 {
@@ -105,10 +164,9 @@ static int clone_shim(const struct om_loader *l, const struct om_spawn *s, int *
 		.pidfd = (uint64_t)(uintptr_t)pidfd,
 		.cgroup = (uint64_t)s->shim_cg,
 	};
-	long pid = syscall(SYS_clone3, &ca, sizeof(ca));
-	if (pid == 0)
-		become_shim(l->shim, fds, n);
-	return pid < 0 ? -errno : 0;
+	struct start arg = {.path = l->shim, .fds = fds, .n = n};
+	long pid = clone_start(&ca, &arg);
+	return pid < 0 ? (int)pid : 0;
 }
 
 static int failed_start(const struct om_spawn *s, const struct om_ready *r, struct om_err *err)
