@@ -109,6 +109,9 @@ static int on_started(struct drain *d, const struct om_wire_note *n, struct om_e
 	struct brane *b;
 	int ret = enter(d, n, &b, err);
 
+	/* The life before, if there was one, is over: its counters are cleared some time from now. */
+	if (!ret)
+		ret = drain_counts(d, err);
 	if (ret < 0)
 		return ret;
 	om_data_init(&data);

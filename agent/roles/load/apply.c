@@ -12,6 +12,9 @@
 #include "agent/role/log.h"
 #include "agent/roles/load/load.h"
 
+/* Far below OM_BRANES_MAX, and seldom enough to cost an apply nothing. */
+#define LIVES_BETWEEN_SWEEPS 64u
+
 struct attempt {
 	struct load *l;
 	const struct om_wire_peer *peer;
@@ -31,6 +34,8 @@ static int record_first(const struct om_brane_info *info, enum om_change change,
 	ret = load_note_send(a->l, &n, true, err);
 	a->recorded = !ret;
 	a->info = *info;
+	if (!ret && ++a->l->lives >= LIVES_BETWEEN_SWEEPS)
+		load_sweep(a->l);
 	return ret;
 }
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
+#include <bpf/bpf.h>
 #include "agent/roles/load/load.h"
 
 #define DRAIN_WAIT_MS 5000
@@ -107,4 +108,27 @@ int load_counts(struct load *l, struct om_wire_counts *c, struct om_err *err)
 				  m.head.type);
 	*c = *got;
 	return 0;
+}
+
+void load_sweep(struct load *l)
+{
+	struct om_bpf *bpf = om_loader_bpf(l->l);
+	struct om_bpf_drain_fds f = {-1, -1, -1};
+	uint32_t key, next, guard = 0;
+	int more;
+
+	l->lives = 0;
+	if (!bpf || l->log_state == OM_LOG_STUCK)
+		return;
+	om_bpf_drain_fds(bpf, &f);
+	more = f.stats < 0 ? -1 : bpf_map_get_next_key(f.stats, NULL, &key);
+	while (!more && guard++ < 2 * OM_BRANES_MAX) {
+		struct om_err none;
+
+		more = bpf_map_get_next_key(f.stats, &key, &next);
+		/* Of a brane that is there it refuses; what cannot be cleared now is tried again. */
+		if (key)
+			(void)!om_bpf_brane_forget(bpf, key, &none);
+		key = next;
+	}
 }

@@ -33,6 +33,7 @@ struct load {
 	uint32_t log_state;   /* enum om_log_state, as the drain role last said */
 	uint32_t log_applied; /* and as the branes were last treated */
 	bool stop_asked;
+	uint32_t lives;		    /* started since the counters were swept */
 	struct load_entry *entries; /* OM_BRANES_MAX */
 };
 
@@ -50,6 +51,13 @@ int load_note_send(struct load *l, const struct om_wire_note *n, bool wait, stru
 int load_counts(struct load *l, struct om_wire_counts *c, struct om_err *err) OM_MUST_CHECK;
 /* Takes one message that the drain role sent unasked. Negative: end the role. */
 int load_from_drain(struct load *l, const struct om_msg *m, struct om_err *err) OM_MUST_CHECK;
+
+/*
+ * Clears the kernel's counters of branes that are gone: without this the map of OM_BRANES_MAX is full
+ * after so many lives and no brane starts any more. Only after an answer of the drain role, which has
+ * then recorded every counter of lives that ended before; does nothing while the log is stuck.
+ */
+void load_sweep(struct load *l);
 
 /* --- verbs.c: what the api role asks --- */
 int load_from_api(struct load *l, struct om_msg *m, struct om_err *err) OM_MUST_CHECK;

@@ -133,6 +133,8 @@ static int begin(struct load *l, const struct om_loader_opts *o, struct om_err *
 	n.brane.layers = l->layers;
 	/* Durable: from here on the log shows that this agent serves, and with which layers. */
 	ret = load_note_send(l, &n, true, err);
+	if (!ret)
+		load_sweep(l);
 	return ret < 0 ? ret : om_msg_send(FD_PARENT, OM_MSG_READY, 0, NULL, 0, NULL, 0, err);
 }
 
