@@ -131,7 +131,7 @@ static __always_inline int om_check_move(struct om_ctx *c, const struct path *fr
 		return om_deny_path(c, from, from_dir->mnt);
 	/* A name that exists is replaced, which removes what stands there. */
 	return om_check_name(c, to_dir, to,
-			     to->d_inode ? OM_MAY_CREATE | OM_MAY_REMOVE : OM_MAY_CREATE);
+			     om_exists(to) ? OM_MAY_CREATE | OM_MAY_REMOVE : OM_MAY_CREATE);
 }
 
 SEC("lsm/path_rename")

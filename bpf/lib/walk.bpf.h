@@ -125,6 +125,20 @@ static __noinline __u32 om_missing_far(struct om_object_key *key, struct dentry 
 #define OM_OWN_ALL  2
 
 /*
+ * 1: something has the name D. From 6.4 to 6.15 the verifier takes d_inode for never NULL and drops a
+ * comparison with NULL as dead code: making a file would then stop the machine. Read as a number, it
+ * is compared. A failed read counts as nothing there, which grants less.
+ */
+static __always_inline int om_exists(struct dentry *d)
+{
+	__u64 inode = 0;
+
+	if (bpf_probe_read_kernel(&inode, sizeof(inode), &d->d_inode))
+		return 0;
+	return inode != 0;
+}
+
+/*
  * NEED minus what POLICY grants on D, which may be a name that does not exist yet. CREATE and REMOVE
  * are asked of the directory that holds the name, so the directory's own entry gives them as well.
  */
@@ -136,7 +150,7 @@ static __noinline __u32 om_missing(__u32 policy, struct dentry *d, __u32 need, i
 
 	key.policy = policy;
 	key.dev = d->d_sb->s_dev;
-	if (inode && own != OM_OWN_NONE) {
+	if (own != OM_OWN_NONE && om_exists(d) && inode) {
 		key.ino = inode->i_ino;
 		key.gen = inode->i_generation;
 		val = bpf_map_lookup_elem(&om_objects, &key);

@@ -171,6 +171,31 @@ static int attribute_set(void)
 	return done(setxattr(in("dir", "secret"), "user.x", "y", 1, 0));
 }
 
+static int owner_changed(void)
+{
+	return done(chown(in("dir", "secret"), 1, 1));
+}
+
+static int times_changed(void)
+{
+	return done(utimensat(AT_FDCWD, in("dir", "secret"), NULL, 0));
+}
+
+static int program_written(void)
+{
+	return open_and_read(AT_FDCWD, args[0], O_WRONLY);
+}
+
+static int memory_file(void)
+{
+	return done(open("/proc/self/mem", O_RDWR));
+}
+
+static int core_pattern(void)
+{
+	return open_and_read(AT_FDCWD, "/proc/sys/kernel/core_pattern", O_WRONLY);
+}
+
 static int directory_listed(void)
 {
 	int fd = open(arg("dir"), O_RDONLY | O_DIRECTORY);
@@ -500,7 +525,7 @@ static int do_uffd(void)
 
 static int do_keyring(void)
 {
-	return raw(SYS_add_key, (long)"user", (long)"om", (long)"x");
+	return done(syscall(SYS_add_key, "user", "om", "x", 1, -2 /* the process's */));
 }
 
 static int do_userns(void)
@@ -652,6 +677,11 @@ static const struct {
 	ROW("022-o-trunc", o_trunc),
 	ROW("026-chmod", mode_changed),
 	ROW("026-xattr", attribute_set),
+	ROW("023-program", program_written),
+	ROW("026-chown", owner_changed),
+	ROW("026-utimes", times_changed),
+	ROW("041-proc-mem", memory_file),
+	ROW("058-core-pattern", core_pattern),
 	ROW("026-suid-chmod", suid_chmod),
 	ROW("026-suid-fchmod", suid_fchmod),
 	ROW("026-suid-open", suid_create),
