@@ -503,6 +503,34 @@ static void examples_are_allowed(void **state)
 	}
 }
 
+/* Without BPF-LSM nothing else stands before a set-user-id file in a tree of the host's. */
+static void modes_without_the_kernel_layer(void **state)
+{
+	static const struct {
+		uint32_t nr;
+		uint64_t args[6];
+	} bad[] = {
+		{2, {0, 0101, 04755}}, {257, {0, 0, 0101, 02755}}, {257, {0, 0, 020200001, 04755}},
+		{85, {0, 04755}},      {90, {0, 04755}},	   {91, {0, 02755}},
+		{133, {0, 0104755}},   {259, {0, 0, 0104755}},	   {268, {0, 0, 04755}},
+		{452, {0, 0, 04755}},
+	};
+	static const uint64_t plain[6] = {0, 0, 0, 04755};
+	struct om_ir ir = {.layers = OM_LAYER_PROCESS | OM_LAYER_NETWORK};
+	struct om_sys_set set;
+
+	generate(&ir, &set);
+	for (size_t i = 0; i < OM_ARRAY_LEN(bad); i++)
+		assert_int_not_equal(run(AUDIT_ARCH_X86_64, bad[i].nr, bad[i].args), ALLOW);
+	/* A mode that no file is made with is nobody's. */
+	assert_int_equal(run(AUDIT_ARCH_X86_64, 257, plain), ALLOW);
+	assert_int_equal(om_sys_decide(&set, AUDIT_ARCH_X86_64, 437, plain), OM_SYS_ENOSYS);
+	ir.layers = OM_LAYER_ALL;
+	generate(&ir, &set);
+	for (size_t i = 0; i < OM_ARRAY_LEN(bad); i++)
+		assert_int_equal(run(AUDIT_ARCH_X86_64, bad[i].nr, bad[i].args), ALLOW);
+}
+
 static void interpreter_trusts_no_program(void **state)
 {
 	struct seccomp_data d = {0};
@@ -542,6 +570,7 @@ int main(void)
 		cmocka_unit_test(grants_and_layers_change_it),
 		cmocka_unit_test(names_and_numbers_agree),
 		cmocka_unit_test(examples_are_allowed),
+		cmocka_unit_test(modes_without_the_kernel_layer),
 		cmocka_unit_test(interpreter_trusts_no_program),
 		cmocka_unit_test(too_small_a_buffer_is_an_error),
 	};
