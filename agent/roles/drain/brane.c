@@ -130,6 +130,9 @@ int drain_brane_open(struct drain *d, struct brane *b, struct om_err *err)
 	b->late_cause = OM_EXIT_NONE;
 	b->early_exit.here = false;
 	b->close_ms = 0;
+	/* Another life has another shim, should it get the same pid: its messages count from 1 again. */
+	b->shim_pid = 0;
+	b->shim_id = 0;
 	return 0;
 }
 
