@@ -235,36 +235,44 @@ int om_cgroup_kill(int cg)
 	return write_file(cg, "cgroup.kill", "1");
 }
 
+static int event_in(const char *events, const char *key)
+{
+	const char *p = strstr(events, key);
+	return p && p[strlen(key)] == ' ' ? p[strlen(key) + 1] == '1' : -EBADMSG;
+}
+
 int om_cgroup_event(int cg, const char *key)
 {
 	char buf[256];
 	ssize_t n = read_file(cg, "cgroup.events", buf, sizeof(buf));
-	if (n < 0)
-		return (int)n;
-	const char *p = strstr(buf, key);
-	return p && p[strlen(key)] == ' ' ? p[strlen(key) + 1] == '1' : -EBADMSG;
+	return n < 0 ? (int)n : event_in(buf, key);
 }
 
-/* The kernel makes cgroup.events readable (POLLPRI) at every change. */
+/*
+ * The kernel makes cgroup.events readable (POLLPRI) at every change since it was read through the same
+ * descriptor: what is read here is what is compared, so no change falls between the two.
+ */
 static int wait_event(int cg, const char *key, int want, int ms)
 {
 	char buf[256];
 	struct timespec start, now;
 	OM_CLEANUP(om_close_fd) int fd = openat(cg, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENODEV || errno == ENOENT ? 0 : -errno;
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	for (;;) {
-		int is = om_cgroup_event(cg, key);
-		if (is == want || is == -ENODEV || is == -ENOENT)
+		ssize_t n = pread(fd, buf, sizeof(buf) - 1, 0);
+		if (n < 0)
+			return errno == ENODEV || errno == ENOENT ? 0 : -errno;
+		buf[n] = '\0';
+		if (event_in(buf, key) == want)
 			return 0;
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		long left = ms - ((now.tv_sec - start.tv_sec) * 1000 +
 				  (now.tv_nsec - start.tv_nsec) / 1000000);
-		if (fd < 0 || left <= 0)
+		if (left <= 0)
 			return -ETIMEDOUT;
-		if (pread(fd, buf, sizeof(buf), 0) < 0)
-			return 0;
 		struct pollfd p = {fd, POLLPRI, 0};
-		/* Re-read now and then: a change between the read and the poll must not be slept over. */
 		(void)poll(&p, 1, (int)OM_MIN(left, 20L));
 	}
 }
