@@ -70,7 +70,7 @@ def manifest(name, script, extra="", egress=("127.0.0.1:9/tcp",), layers=None, c
     if layers:
         text += "layers = %s\n" % json.dumps(layers)
     text += extra + "\n[brane.%s.filesystem]\nread = %s\nexec = %s\n" % (
-        name, json.dumps(["/etc/debian_version", "/etc/ld.so.cache", "/usr/bin/"]), json.dumps(SHELL))
+        name, json.dumps(["/dev/null", "/etc/debian_version", "/etc/ld.so.cache", "/usr/bin/"]), json.dumps(SHELL))
     if egress:
         text += "[brane.%s.network]\negress = %s\n" % (name, json.dumps(list(egress)))
     return text + "[brane.%s.stdio]\nin = true\nout = true\nerr = true\n" % name
