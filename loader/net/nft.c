@@ -295,8 +295,7 @@ static int verdict_msg(const struct nlmsghdr *h, void *ctx)
 	return MNL_CB_OK;
 }
 
-/* The cgroup ids whose verdict is a jump to CHAIN. */
-static int verdicts(struct om_nft *n, struct find_verdict *f)
+static int verdicts_once(struct om_nft *n, struct find_verdict *f)
 {
 	char buf[1024];
 	struct nftnl_set *s = nftnl_set_alloc();
@@ -309,6 +308,17 @@ static int verdicts(struct om_nft *n, struct find_verdict *f)
 	nftnl_set_nlmsg_build_payload(h, s);
 	nftnl_set_free(s);
 	return om_nft_dump(n, h, verdict_msg, f);
+}
+
+/* The cgroup ids whose verdict is a jump to CHAIN. */
+static int verdicts(struct om_nft *n, struct find_verdict *f)
+{
+	int ret = -EINTR;
+	for (int i = 0; i < NFT_DUMP_TRIES && ret == -EINTR; i++) {
+		f->count = 0;
+		ret = verdicts_once(n, f);
+	}
+	return ret;
 }
 
 struct chain_rules {
@@ -341,7 +351,7 @@ static int rule_msg(const struct nlmsghdr *h, void *ctx)
 	return MNL_CB_OK;
 }
 
-static int rules(struct om_nft *n, struct chain_rules *c)
+static int rules_once(struct om_nft *n, struct chain_rules *c)
 {
 	char buf[1024];
 	struct nftnl_rule *r = nftnl_rule_alloc();
@@ -354,6 +364,16 @@ static int rules(struct om_nft *n, struct chain_rules *c)
 	nftnl_rule_nlmsg_build_payload(h, r);
 	nftnl_rule_free(r);
 	return om_nft_dump(n, h, rule_msg, c);
+}
+
+static int rules(struct om_nft *n, struct chain_rules *c)
+{
+	int ret = -EINTR;
+	for (int i = 0; i < NFT_DUMP_TRIES && ret == -EINTR; i++) {
+		c->count = 0;
+		ret = rules_once(n, c);
+	}
+	return ret;
 }
 
 int om_nft_remove(struct om_nft *n, const char *name, uint64_t cgid, struct om_err *err)
@@ -439,7 +459,9 @@ int om_nft_verify(struct om_nft *n, const char *name, uint64_t cgid, const struc
 				  chain, c.count, want);
 	c = (struct chain_rules){.table = n->table, .chain = NFT_CHAIN_OUT};
 	ret = rules(n, &c);
-	if (ret < 0 || c.count != 1)
+	if (ret < 0)
+		return om_err_sys(err, OM_ERR_NFT_VERIFY, ret, "cannot read %s", n->table);
+	if (c.count != 1)
 		return om_err_set(err, OM_ERR_NFT_VERIFY, -EBADMSG, "the base chain was changed");
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -115,10 +116,21 @@ void om_nft_batch_done(struct om_nft_batch *b)
 	*b = (struct om_nft_batch){0};
 }
 
+static bool ends_dump(const char *buf, size_t len)
+{
+	int left = (int)len;
+	for (const struct nlmsghdr *h = (const void *)buf; mnl_nlmsg_ok(h, left);
+	     h = mnl_nlmsg_next(h, &left))
+		if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR)
+			return true;
+	return false;
+}
+
 int om_nft_dump(struct om_nft *n, struct nlmsghdr *nlh, mnl_cb_t cb, void *ctx)
 {
 	char buf[32768];
 	uint32_t seq = nlh->nlmsg_seq;
+	bool torn = false;
 
 	if (mnl_socket_sendto(n->sock, nlh, nlh->nlmsg_len) < 0)
 		return -errno;
@@ -132,9 +144,15 @@ int om_nft_dump(struct om_nft *n, struct nlmsghdr *nlh, mnl_cb_t cb, void *ctx)
 		ssize_t len = recv(p.fd, buf, sizeof(buf), 0);
 		if (len < 0)
 			return -errno;
-		k = mnl_cb_run(buf, (size_t)len, seq, n->portid, cb, ctx);
-		if (k < 0)
+		k = torn ? 0 : mnl_cb_run(buf, (size_t)len, seq, n->portid, cb, ctx);
+		/* Someone changed a table of theirs meanwhile: the rest is read, so that none of it is left. */
+		torn |= k < 0 && errno == EINTR;
+		if (torn && ends_dump(buf, (size_t)len))
+			return -EINTR;
+		if (k < 0 && !torn)
 			return -errno;
+		if (torn)
+			continue;
 		if (k == MNL_CB_STOP)
 			return 0;
 	}

@@ -183,7 +183,7 @@ static int take_msg(const struct nlmsghdr *h, void *ctx)
 	return MNL_CB_OK;
 }
 
-int om_nft_read_elems(struct om_nft *n, const char *set, struct om_nft_elems *out)
+static int read_once(struct om_nft *n, const char *set, struct om_nft_elems *out)
 {
 	char buf[1024];
 	struct reading r = {.out = out};
@@ -203,4 +203,14 @@ int om_nft_read_elems(struct om_nft *n, const char *set, struct om_nft_elems *ou
 	if (out->count)
 		qsort(out->v, out->count, sizeof(*out->v), by_bytes);
 	return 0;
+}
+
+int om_nft_read_elems(struct om_nft *n, const char *set, struct om_nft_elems *out)
+{
+	int ret = read_once(n, set, out);
+	for (int i = 1; i < NFT_DUMP_TRIES && ret == -EINTR; i++) {
+		om_nft_elems_done(out);
+		ret = read_once(n, set, out);
+	}
+	return ret;
 }

@@ -24,6 +24,8 @@ struct om_nft {
 /* Room for one message of that many of the largest elements. */
 #define NFT_MSG_ROOM 65536u
 #define NFT_WAIT_MS  5000
+/* A dump is torn by any change in the namespace, in whoever's table, and then read again. */
+#define NFT_DUMP_TRIES 64
 
 enum om_nft_set { NFT_SET_V4, NFT_SET_V6, NFT_SET_LISTEN, NFT_SET_KINDS };
 
@@ -51,7 +53,7 @@ struct nlmsghdr *om_nft_msg(struct om_nft_batch *b, uint16_t type, uint16_t flag
 /* Ends, sends, waits for the kernel's answer: 0 or -errno, all or nothing. */
 int om_nft_commit(struct om_nft_batch *b) OM_MUST_CHECK;
 void om_nft_batch_done(struct om_nft_batch *b);
-/* Sends one dump request (built in BUF) and feeds every answer to CB. 0 or -errno. */
+/* Sends one dump request (built in BUF) and feeds every answer to CB. 0 or -errno; -EINTR: torn, CB saw a part. */
 int om_nft_dump(struct om_nft *n, struct nlmsghdr *nlh, mnl_cb_t cb, void *ctx) OM_MUST_CHECK;
 
 /* --- nft_elem.c --- */
