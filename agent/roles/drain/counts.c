@@ -37,19 +37,41 @@ static struct seen *find(struct drain *d, const struct om_fold_key *k)
 			return &d->seen[i];
 }
 
+/* Whether the kernel still has the counter: those of branes that are gone are cleared by the load role. */
+static bool still_counts(const struct drain *d, const struct om_fold_key *k)
+{
+	struct om_stat stat;
+	struct om_fold fold;
+
+	return k->op == LOST_OP ? !bpf_map_lookup_elem(d->stats_fd, &k->brane, &stat)
+				: !bpf_map_lookup_elem(d->folds_fd, k, &fold);
+}
+
+/*
+ * Makes room for one more, first by forgetting counters that are no more: branes come and go for as long
+ * as the machine runs, and a table that only grew would one day record every count anew each second.
+ */
 static bool grow(struct drain *d)
 {
 	struct seen *old = d->seen;
-	uint32_t old_cap = d->seen_cap, cap = old_cap ? old_cap * 2 : SEEN_FIRST;
+	uint32_t old_cap = d->seen_cap, cap = old_cap ? old_cap : SEEN_FIRST, live = 0;
 	struct seen *fresh;
 
 	if (d->seen_used * 4 < old_cap * 3)
 		return true;
+	for (uint32_t i = 0; i < old_cap; i++) {
+		if (old[i].key.brane && !still_counts(d, &old[i].key))
+			memset(&old[i], 0, sizeof(old[i]));
+		live += old[i].key.brane != 0;
+	}
+	while (live * 2 >= cap)
+		cap *= 2;
 	fresh = cap > 4 * OM_FOLD_MAX ? NULL : calloc(cap, sizeof(*fresh));
 	if (!fresh)
 		return false;
 	d->seen = fresh;
 	d->seen_cap = cap;
+	d->seen_used = live;
 	for (uint32_t i = 0; i < old_cap; i++)
 		if (old[i].key.brane)
 			*find(d, &old[i].key) = old[i];
