@@ -112,7 +112,7 @@ static int start_one(struct omegad_set *s, enum omegad_role r, const struct omeg
 		}
 	}
 	argv[n] = NULL;
-	return om_spawn(path, (char *const *)argv, fds, nfds, &s->pid[r], err);
+	return om_role_spawn(path, (char *const *)argv, fds, nfds, &s->pid[r], err);
 }
 
 int omegad_set_start(struct omegad_set *s, const struct omegad_opts *o, const struct omegad_host *h,

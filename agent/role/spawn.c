@@ -41,8 +41,8 @@ static OM_NORETURN void child(const char *path, char *const *argv, int *fds, uns
 	_exit(126);
 }
 
-int om_spawn(const char *path, char *const *argv, const int *fds, unsigned int nfds, pid_t *pid,
-	     struct om_err *err)
+int om_role_spawn(const char *path, char *const *argv, const int *fds, unsigned int nfds,
+		  pid_t *pid, struct om_err *err)
 {
 	int own[OM_SPAWN_FDS_MAX];
 	pid_t p;

@@ -17,7 +17,7 @@
  * Starts PATH with ARGV (NULL-terminated). stdin is /dev/null, stdout and stderr are ours. A failure
  * after fork ends the child with code 126; the parent sees it as any other death.
  */
-int om_spawn(const char *path, char *const *argv, const int *fds, unsigned int nfds, pid_t *pid,
-	     struct om_err *err) OM_MUST_CHECK;
+int om_role_spawn(const char *path, char *const *argv, const int *fds, unsigned int nfds,
+		  pid_t *pid, struct om_err *err) OM_MUST_CHECK;
 
 #endif

@@ -135,7 +135,7 @@ static void spawn_gives_exactly_these(void **state)
 	int saved = dup(1);
 	dup2(out[1], 1);
 	/* The second names the first's target number: neither may overwrite the other. */
-	assert_int_equal(om_spawn("/bin/ls", argv, (int[]){pair[1], pair[0]}, 2, &pid, &err), 0);
+	assert_int_equal(om_role_spawn("/bin/ls", argv, (int[]){pair[1], pair[0]}, 2, &pid, &err), 0);
 	dup2(saved, 1);
 	close(saved);
 	close(out[1]);
@@ -146,7 +146,7 @@ static void spawn_gives_exactly_these(void **state)
 	assert_string_equal(buf, "0\n1\n2\n3\n4\n5\n");
 	close(out[0]);
 	close(leak);
-	assert_int_equal(om_spawn("/nonexistent", argv, NULL, 0, &pid, &err), 0);
+	assert_int_equal(om_role_spawn("/nonexistent", argv, NULL, 0, &pid, &err), 0);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(WEXITSTATUS(status), 126);
 }
