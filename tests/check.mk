@@ -53,7 +53,8 @@ fuzz_parts = --part fuzz --jobs $(NPROC) --timeout 7200 $(foreach f,$(notdir $(b
 SUB := $(MAKE) --no-print-directory
 .PHONY: build-asan build-ubsan build-fuzz build-fault fetch-kernels
 build-fault:
-	+@$(SUB) FAULTS=1 O=$(FAULT_O) $(call test_bins,fault,$(FAULT_O))
+	+@$(SUB) FAULTS=1 O=$(FAULT_O) all $(call test_bins,fault,$(FAULT_O)) \
+		$(patsubst tests/helpers/%.c,$(FAULT_O)/tests/helpers/%,$(HELPER_SRC))
 build-asan:
 	+@$(SUB) BUILD=asan O=$(ASAN_O) tests-bin
 build-ubsan:
