@@ -128,7 +128,7 @@ def runs(a):
     for what, command, want in (
             ("0", [*bash, "exit 0"], 0), ("3", [*bash, "exit 3"], 3), ("128+n: a signal", [*bash, "kill -TERM $$"], 143),
             ("137: SIGKILL", [*bash, "kill -KILL $$"], 137),
-            ("126: not granted", ["/usr/bin/id"], 126), ("126: a directory", ["/usr/lib/x86_64-linux-gnu/"], 126)):
+            ("126: not granted", ["/usr/bin/id"], 126), ("125: a start that was rolled back", ["/usr/lib/x86_64-linux-gnu/"], 125)):
         got = a.ctl("run", file, "--", *command, stdin=b"")
         check("run: exit %s" % what, got[0] == want, got)
     got = a.ctl("run", file, "--", "/usr/bin/cat", stdin=b"through a pipe\n")
