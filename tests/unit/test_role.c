@@ -135,7 +135,8 @@ static void spawn_gives_exactly_these(void **state)
 	int saved = dup(1);
 	dup2(out[1], 1);
 	/* The second names the first's target number: neither may overwrite the other. */
-	assert_int_equal(om_role_spawn("/bin/ls", argv, (int[]){pair[1], pair[0]}, 2, &pid, &err), 0);
+	assert_int_equal(om_role_spawn("/bin/ls", argv, (int[]){pair[1], pair[0]}, 2, &pid, &err),
+			 0);
 	dup2(saved, 1);
 	close(saved);
 	close(out[1]);
