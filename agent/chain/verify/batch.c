@@ -280,7 +280,7 @@ void om_walk_grow(struct walk *w)
 	om_tree_root(&w->grown, w->root);
 }
 
-static bool heads_ok(struct walk *w)
+bool om_walk_heads_ok(struct walk *w)
 {
 	uint8_t root[32];
 	uint32_t n = 0;
@@ -318,7 +318,7 @@ static bool commit_ok(struct walk *w)
 	for (int k = 0; k < 3; k++)
 		if (w->commit.drop[k] < w->drop[k])
 			return false;
-	return w->commit.n == w->n - 1 && heads_ok(w);
+	return w->commit.n == w->n - 1 && om_walk_heads_ok(w);
 }
 
 static enum walk_fault begin(struct walk *w)

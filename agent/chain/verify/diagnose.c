@@ -255,24 +255,7 @@ static void chain_fault(struct walk *w, uint32_t i)
 /* The commit record holds its brane trees' heads: which of the two does not fit the other? */
 static bool heads_fit(struct walk *w)
 {
-	uint8_t root[32];
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < w->n_touched; i++) {
-		const struct walk_brane *b = w->brane[w->touched[i]];
-		struct om_head *h = &w->heads[n];
-
-		if (!w->touched[i])
-			continue;
-		h->id = b->id;
-		h->id_len = b->id_len;
-		h->size = b->tree->size;
-		om_tree_root(b->tree, h->root);
-		n++;
-	}
-	om_heads_root(w->origin, w->heads, n, root);
-	return om_commit_parse(w->rec[w->n - 1].data, &w->commit) == 0 && n == w->commit.nheads &&
-	       !memcmp(root, w->commit.heads, 32);
+	return om_commit_parse(w->rec[w->n - 1].data, &w->commit) == 0 && om_walk_heads_ok(w);
 }
 
 static uint32_t first_inversion(const struct walk *w)

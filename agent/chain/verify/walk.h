@@ -155,4 +155,7 @@ void om_walk_find(struct walk *w, enum om_finding_level level, const char *cls, 
 	om_walk_find((w), (level), (cls), (w)->tree.size + (i), \
 		     om_walk_offset((w), (w)->line[(i)]), __VA_ARGS__)
 
+/* batch.c: whether w->commit names the heads of the branes touched in this batch. */
+bool om_walk_heads_ok(struct walk *w);
+
 #endif
