@@ -100,26 +100,46 @@ static int receive_listener(int sock)
 	return fd;
 }
 
-/* Until the last task under the filter is gone: the listener then hangs up. */
-static void answer(int listener, struct outcome *out)
+static void answer_one(int listener, struct outcome *out)
 {
-	for (;;) {
-		struct pollfd p = {.fd = listener, .events = POLLIN};
-		struct seccomp_notif req = {0};
-		struct seccomp_notif_resp resp = {0};
+	struct seccomp_notif req = {0};
+	struct seccomp_notif_resp resp = {0};
 
-		if (poll(&p, 1, -1) < 0 && errno == EINTR)
+	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &req))
+		return; /* the caller died meanwhile */
+	if (out->count < OM_ARRAY_LEN(out->seen))
+		out->seen[out->count] = req.data.nr;
+	out->count++;
+	resp.id = req.id;
+	resp.error = -EPERM;
+	(void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &resp);
+}
+
+/*
+ * Until the last task under the filter is gone: the listener then hangs up. Before 6.11 a task keeps its
+ * filter until it is reaped, so the child is reaped here, as soon as it ends; its own children are init's.
+ */
+static void answer(int listener, pid_t pid, struct outcome *out)
+{
+	struct pollfd p[2] = {{.fd = listener, .events = POLLIN}, {.events = POLLIN}};
+
+	p[1].fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	assert_true(p[1].fd >= 0);
+	while (!(p[0].revents & POLLHUP)) {
+		if (poll(p, 2, -1) < 0)
 			continue;
-		if (!(p.revents & POLLIN))
-			return;
-		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &req))
-			continue; /* the caller died meanwhile */
-		if (out->count < OM_ARRAY_LEN(out->seen))
-			out->seen[out->count] = req.data.nr;
-		out->count++;
-		resp.id = req.id;
-		resp.error = -EPERM;
-		(void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &resp);
+		if (p[0].revents & POLLIN)
+			answer_one(listener, out);
+		if (p[1].revents & POLLIN) {
+			assert_int_equal(waitpid(pid, &out->status, 0), pid);
+			close(p[1].fd);
+			p[1].fd = -1;
+			p[1].revents = 0;
+		}
+	}
+	if (p[1].fd >= 0) {
+		assert_int_equal(waitpid(pid, &out->status, 0), pid);
+		close(p[1].fd);
 	}
 }
 
@@ -143,10 +163,11 @@ static void confine(void (*act)(void *), void *arg, bool hold, struct outcome *o
 	listener = receive_listener(sock[0]);
 	close(sock[0]);
 	if (listener >= 0 && hold)
-		answer(listener, out);
+		answer(listener, pid, out);
 	if (listener >= 0)
 		close(listener);
-	assert_int_equal(waitpid(pid, &out->status, 0), pid);
+	if (listener < 0 || !hold)
+		assert_int_equal(waitpid(pid, &out->status, 0), pid);
 	assert_true(listener >= 0);
 }
 
