@@ -170,6 +170,41 @@ static void test_lost_key_is_counted(void **state)
 	om_verify_done(&r);
 }
 
+/*
+ * Killed between the signer's first word after a lost key and the first note under the new one: the key
+ * was stored, and no commit ever named it. The next start must say `boot` again (class 19 otherwise).
+ */
+static void test_lost_key_then_killed(void **state)
+{
+	struct fix *f = *state;
+	const struct om_signer_ops *real;
+	struct om_signer_ops ops;
+	struct om_signer *s;
+	struct om_log *log;
+	struct om_err err = {0};
+
+	fix_open(f);
+	fix_brane(f, "acme/api", "k3v9qz");
+	fix_commit(f);
+	fix_close(f);
+	for (int round = 0; round < 3; round++) {
+		assert_int_equal(unlinkat(f->run_fd, "next.key", 0), 0);
+		for (int again = 0; again <= round; again++) {
+			assert_int_equal(om_signer_local(f->state_fd, f->run_fd, &s, &err), 0);
+			real = s->ops;
+			ops = *real;
+			ops.sign = no_sign; /* it greets, then dies */
+			s->ops = &ops;
+			assert_int_equal(om_log_open(f->audit_fd, s, &f->opt, &log, &err), -EPIPE);
+			s->ops = real;
+			om_signer_free(s);
+		}
+		fix_open(f);
+		fix_close(f);
+		fix_expect_exit(f, 11);
+	}
+}
+
 /* An older copy of the directory is put back while the signer remembers (class 37). */
 static void test_rollback_is_refused(void **state)
 {
@@ -446,12 +481,19 @@ static void test_reader_follows(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_write_and_verify),      T(test_segments_and_restart),
-		T(test_crash_is_a_warning),    T(test_signer_dies),
-		T(test_lost_key_is_counted),   T(test_rollback_is_refused),
-		T(test_sync_failure_moves_on), T(test_drops_are_chained),
-		T(test_hostile_values),	       T(test_names),
-		T(test_signer_refuses),	       T(test_torn_everywhere),
+		T(test_write_and_verify),
+		T(test_segments_and_restart),
+		T(test_crash_is_a_warning),
+		T(test_signer_dies),
+		T(test_lost_key_then_killed),
+		T(test_lost_key_is_counted),
+		T(test_rollback_is_refused),
+		T(test_sync_failure_moves_on),
+		T(test_drops_are_chained),
+		T(test_hostile_values),
+		T(test_names),
+		T(test_signer_refuses),
+		T(test_torn_everywhere),
 		T(test_reader_follows),
 	};
 

@@ -21,7 +21,7 @@
 #define NEXT_NAME      "next.key"
 
 OM_STATIC_ASSERT(sizeof(struct om_substrate_file) == 8 + 136 + 32 + 32 + 32);
-OM_STATIC_ASSERT(sizeof(struct om_next_file) == 8 + 64 + 8 + 40 + 40 + 32);
+OM_STATIC_ASSERT(sizeof(struct om_next_file) == 8 + 64 + 8 + 8 + 40 + 40 + 32);
 
 static int origin_valid(const char *origin)
 {
@@ -75,7 +75,7 @@ int om_keyfile_open_next(int run_fd, int *out, struct om_next_file *f, bool *fou
 	*found = false;
 	if (pread(fd, f, sizeof(*f), 0) == (ssize_t)sizeof(*f)) {
 		om_sha256(f, offsetof(struct om_next_file, check), check);
-		*found = !memcmp(f->magic, "omgnext1", 8) && !sodium_memcmp(check, f->check, 32);
+		*found = !memcmp(f->magic, "omgnext2", 8) && !sodium_memcmp(check, f->check, 32);
 	}
 	*out = OM_STEAL_FD(fd);
 	return 0;
@@ -83,7 +83,7 @@ int om_keyfile_open_next(int run_fd, int *out, struct om_next_file *f, bool *fou
 
 int om_keyfile_store_next(int fd, struct om_next_file *f, struct om_err *err)
 {
-	memcpy(f->magic, "omgnext1", 8);
+	memcpy(f->magic, "omgnext2", 8);
 	om_sha256(f, offsetof(struct om_next_file, check), f->check);
 	if (pwrite(fd, f, sizeof(*f), 0) != (ssize_t)sizeof(*f))
 		return om_err_sys(err, OM_ERR_LOG_KEY, errno ? -errno : -EIO, "cannot write %s",

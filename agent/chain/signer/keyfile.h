@@ -21,10 +21,12 @@ struct om_substrate_file {
 };
 
 struct om_next_file {
-	char magic[8];	  /* "omgnext1" */
+	char magic[8];	  /* "omgnext2" */
 	uint8_t seed[32]; /* of the key that signs the next node note */
 	uint8_t pk[32];
 	uint64_t commits;
+	/* 1: the key is new and no commit names it. Whoever takes it up, however often, says `boot`. */
+	uint64_t unnamed;
 	uint64_t issued_size; /* the newest note handed out */
 	uint8_t issued_root[32];
 	uint64_t confirmed_size; /* the newest note known to be on disk */

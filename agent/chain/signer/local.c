@@ -91,7 +91,7 @@ static int match_state(struct local *s, const struct om_sign_hello *in, bool *lo
 		*lost = in->size > 0;
 		f->commits = in->commits;
 	} else if (in->size == f->issued_size && !memcmp(root, f->issued_root, 32)) {
-		*lost = false;
+		*lost = f->unnamed;
 		if (in->commits != f->commits)
 			return refuse(s, true, err, "the commit count does not match its own");
 		crypto_sign_seed_keypair(f->pk, s->k->cur_sk, f->seed);
@@ -106,6 +106,8 @@ static int match_state(struct local *s, const struct om_sign_hello *in, bool *lo
 	}
 	if (!s->found)
 		fresh_current(s);
+	/* Stored with the key: a kill before its first note must not make it pass for a named one. */
+	f->unnamed = *lost;
 	f->issued_size = f->confirmed_size = in->size;
 	memcpy(f->issued_root, root, 32);
 	memcpy(f->confirmed_root, root, 32);
@@ -321,6 +323,7 @@ static int rotate(struct local *s, const struct om_sign_note *note, struct om_er
 	memcpy(f->seed, s->k->next_sk, 32); /* libsodium: the seed is the first half */
 	memcpy(f->pk, s->next_pk, 32);
 	fresh_next(s);
+	f->unnamed = 0; /* the commit record just signed names it */
 	f->commits++;
 	f->issued_size = note->size;
 	memcpy(f->issued_root, note->root, 32);
