@@ -177,6 +177,17 @@ $(TEST_BINS): $(O)/%: $(O)/obj/%.o $(call obj,$(TEST_UTIL)) $(call lib,$(LIBS))
 $(HELPER_BINS): $(O)/tests/helpers/%: tests/helpers/%.c
 	$(call say,LD,$@)mkdir -p $(@D) && gcc -std=gnu17 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -D_GNU_SOURCE -Iinclude -static -o $@ $<
 
+# The escape suite: one static program for each row of the catalogue, tests/escape/FAMILY/NNN-name.c.
+ESCAPE_SRC  := $(sort $(filter-out tests/escape/lib/%,$(wildcard tests/escape/*/*.c)))
+ESCAPE_BINS := $(patsubst %.c,$(O)/%,$(ESCAPE_SRC) tests/escape/lib/driver.c)
+ESCAPE_CC   := gcc -std=gnu17 -O1 -g -Wall -Wextra -Werror -Wno-unused-parameter -D_GNU_SOURCE -Iinclude -I.
+$(O)/tests/escape/lib/escape.o: tests/escape/lib/escape.c tests/escape/lib/escape.h
+	$(call say,CC,$@)mkdir -p $(@D) && $(ESCAPE_CC) -c $< -o $@
+$(filter-out %/driver,$(ESCAPE_BINS)): $(O)/%: %.c tests/escape/lib/escape.h $(O)/tests/escape/lib/escape.o
+	$(call say,LD,$@)mkdir -p $(@D) && $(ESCAPE_CC) -static -o $@ $< $(O)/tests/escape/lib/escape.o
+$(O)/tests/escape/lib/driver: tests/escape/lib/driver.c
+	$(call say,LD,$@)mkdir -p $(@D) && $(ESCAPE_CC) -static -o $@ $<
+
 FUZZ_SRC  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(O)/%,$(FUZZ_SRC))
 $(FUZZ_BINS): $(O)/%: $(O)/obj/tests/fuzz/%.o $(call lib,$(LIBS))
@@ -192,10 +203,11 @@ man: $(O)/omegactl
 		$(O)/omegactl help man omegactl > $(O)/man/omegactl.1 && \
 		$(O)/omegactl help man brane.toml > $(O)/man/brane.toml.5
 
-.PHONY: tests-bin fuzz-bin bench-bin bpf
+.PHONY: tests-bin fuzz-bin bench-bin escape-bin bpf
 tests-bin: all $(TEST_BINS) $(HELPER_BINS)
 fuzz-bin: $(FUZZ_BINS)
 bench-bin: all $(BENCH_BINS)
+escape-bin: $(ESCAPE_BINS)
 bpf: $(BPF_SKEL)
 
 -include tests/check.mk
