@@ -96,9 +96,14 @@ static __always_inline __u32 om_gained(const struct om_ctx *c, struct dentry *fr
 				       struct dentry *to)
 {
 	struct inode *inode = from->d_inode;
-	int own = (inode->i_mode & OM_S_IFMT) == OM_S_IFDIR ? OM_OWN_TREE : OM_OWN_ALL;
-	__u32 lacks = om_missing(c->policy, from, OM_MAY_USE, own);
+	__u32 lacks;
+	int own;
 
+	/* There always is one; newer verifiers want to see it. Without it, nothing is shown to be owned. */
+	if (!inode)
+		return OM_MAY_USE;
+	own = (inode->i_mode & OM_S_IFMT) == OM_S_IFDIR ? OM_OWN_TREE : OM_OWN_ALL;
+	lacks = om_missing(c->policy, from, OM_MAY_USE, own);
 	if (!lacks)
 		return 0;
 	return lacks & ~om_missing(c->policy, to, lacks, OM_OWN_NONE);
