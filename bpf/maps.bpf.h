@@ -6,8 +6,8 @@
  * includes this file once; libbpf makes a map at its first object and reuses the pin for the others,
  * refusing one whose shape differs. Never does: let a program write policy (BPF_F_RDONLY_PROG).
  *
- * Policy maps are not preallocated: their limits are the product's, their use is a brane's. The maps
- * that programs insert into are preallocated, so that an insertion in any context needs no memory.
+ * Policy maps and om_stats are not preallocated: their limits are the product's, their use is a brane's.
+ * The one hash that programs insert into, om_folds, is, so that an insertion in any context needs no memory.
  */
 #ifndef OMEGA_BPF_MAPS_H
 #define OMEGA_BPF_MAPS_H
@@ -71,7 +71,9 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, OM_BRANES_MAX);
+	/* Those of withdrawn branes stay until the log has them. */
+	__uint(max_entries, 2 * OM_BRANES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, __u32);
 	__type(value, struct om_stat);

@@ -318,6 +318,16 @@ static int check_config(const struct om_bpf *b, const struct om_bpf_opts *opts, 
 	return 0;
 }
 
+/* Before the first brane is published: from then on no denial is without a counter. */
+static int make_left(const struct om_bpf *b, struct om_err *err)
+{
+	const uint32_t left = OM_BRANE_LEFT;
+	const struct om_stat zero = {0};
+	int ret = bpf_map_update_elem(b->maps[OM_MAP_STATS], &left, &zero, BPF_NOEXIST);
+
+	return ret && ret != -EEXIST ? om_map_error(err, OM_MAP_STATS, ret, "cannot write") : 0;
+}
+
 static int adopt(struct om_bpf *b, const struct om_bpf_opts *opts, const char *dir,
 		 struct om_err *err)
 {
@@ -342,6 +352,8 @@ static int adopt(struct om_bpf *b, const struct om_bpf_opts *opts, const char *d
 		ret = check_config(b, opts, err);
 	if (!ret)
 		ret = check_links(dir, &state, err);
+	if (!ret)
+		ret = make_left(b, err);
 	if (ret || !(state.layers & OM_LAYER_KERNEL))
 		return ret;
 	ret = om_bpf_canary(err);

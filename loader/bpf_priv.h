@@ -15,9 +15,9 @@
 #include <loader/bpf.h>
 
 /* The directory below opts.bpffs; its name carries the ABI, so two versions never share a map. */
-#define OM_PIN_DIR     "v1"
-#define OM_PIN_DIR_NEW "v1-new" /* bpffs refuses a dot in names */
-OM_STATIC_ASSERT(OM_ABI_VERSION == 1);
+#define OM_PIN_DIR     "v2"
+#define OM_PIN_DIR_NEW "v2-new" /* bpffs refuses a dot in names */
+OM_STATIC_ASSERT(OM_ABI_VERSION == 2);
 
 /* Maps, in one order everywhere. The kernel layer's come last: a network-only host has none. */
 enum om_map {

@@ -2,7 +2,8 @@
  * Records of denials: numbered, then put into the ring, or counted.
  *
  * Comes in: a decision that is already made (struct om_ctx). Goes out: one record in om_events, or one
- * more in om_folds, or one more in om_stat.lost; om_stat.seq is always the sum of the three. Called by:
+ * more in om_stat.full (no room in the ring) or om_folds (a repeat), or one more in om_stat.lost;
+ * om_stat.seq is always the sum of events, folded and lost. Called by:
  * every program, after its verdict. Never does: change a verdict, except that audit mode turns "denied"
  * into "recorded". A reader that finds no room here finds a count.
  */
@@ -12,48 +13,35 @@
 #include "bpf/maps.bpf.h"
 #include "bpf/lib/ctx.bpf.h"
 
+/*
+ * Made by the loader before the brane was published. A task that outlives its brane and the brane's
+ * counters is denied, and counted with all others of its kind.
+ */
 static __always_inline struct om_stat *om_stat_of(__u32 brane)
 {
 	struct om_stat *st = bpf_map_lookup_elem(&om_stats, &brane);
-	struct om_stat zero = {};
+	__u32 left = OM_BRANE_LEFT;
 
-	if (st)
-		return st;
-	/* A withdrawn brane that still runs is denied; its denials are counted like any other. */
-	bpf_map_update_elem(&om_stats, &brane, &zero, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&om_stats, &brane);
+	return st ? st : bpf_map_lookup_elem(&om_stats, &left);
 }
 
-/* Adds one to the counter of KEY. 0 when it could not be counted there. */
-static __always_inline int om_fold_add(const struct om_fold_key *key, __u64 count)
-{
-	__u64 now = bpf_ktime_get_boot_ns();
-	struct om_fold *fold = bpf_map_lookup_elem(&om_folds, key);
-
-	if (!fold) {
-		struct om_fold fresh = {.count = count, .first_ns = now, .last_ns = now};
-
-		if (!bpf_map_update_elem(&om_folds, key, &fresh, BPF_NOEXIST))
-			return 1;
-		/* Either another CPU was first, or the map is full. */
-		fold = bpf_map_lookup_elem(&om_folds, key);
-		if (!fold)
-			return 0;
-	}
-	__sync_fetch_and_add(&fold->count, 1);
-	fold->last_ns = now;
-	return 1;
-}
-
+/* The ring is full: one more of this operation and layer. The place is the brane's own. */
 static __always_inline void om_fold_full(const struct om_ctx *c, struct om_stat *st)
 {
-	struct om_fold_key key = {
-		.brane = c->brane, .op = c->op, .where = c->where, .full = 1, .hash = 0};
+	__u32 layer = OM_FULL_LAYER(c->where), op = c->op;
+	__u64 now = bpf_ktime_get_boot_ns();
+	struct om_fold *fold;
 
-	if (om_fold_add(&key, 1))
-		__sync_fetch_and_add(&st->folded, 1);
-	else
+	if (layer >= OM_FULL_LAYERS || op >= OM_FULL_OPS) {
 		__sync_fetch_and_add(&st->lost, 1);
+		return;
+	}
+	fold = &st->full[layer][op];
+	if (!fold->first_ns)
+		fold->first_ns = now;
+	fold->last_ns = now;
+	__sync_fetch_and_add(&fold->count, 1);
+	__sync_fetch_and_add(&st->folded, 1);
 }
 
 /*

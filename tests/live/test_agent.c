@@ -376,7 +376,7 @@ static int counted(void)
 	uint32_t key, *prev = NULL, at;
 	int fd, n = 0;
 
-	snprintf(path, sizeof(path), "%s/v1/om_stats", ag.bpffs);
+	snprintf(path, sizeof(path), "%s/v2/om_stats", ag.bpffs);
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return -1;

@@ -257,11 +257,11 @@ static void test_adopt(void **state)
 	assert_int_equal(err.id, OM_ERR_BPF_PIN);
 	opts.parent_cgid--;
 	/* Half a set is refused, and left alone. */
-	snprintf(path, sizeof(path), "%s/v1/om_bind6", tb.bpffs);
+	snprintf(path, sizeof(path), "%s/v2/om_bind6", tb.bpffs);
 	assert_int_equal(unlink(path), 0);
 	assert_true(om_bpf_open(&opts, &b, &got, &err) < 0);
 	assert_int_equal(err.id, OM_ERR_BPF_PIN);
-	snprintf(path, sizeof(path), "%s/v1/om_connect4", tb.bpffs);
+	snprintf(path, sizeof(path), "%s/v2/om_connect4", tb.bpffs);
 	assert_int_equal(access(path, F_OK), 0);
 }
 
@@ -276,7 +276,7 @@ static void test_verify(void **state)
 
 	assert_int_equal(om_bpf_policy_verify(tb.bpf, tb.slot.policy, &tb.bundle, NULL, 0, &err),
 			 0);
-	snprintf(path, sizeof(path), "%s/v1/om_egress", tb.bpffs);
+	snprintf(path, sizeof(path), "%s/v2/om_egress", tb.bpffs);
 	fd = tb_map(path);
 	assert_int_equal(tb_map_put(fd, &key, &grant), 0);
 	assert_true(om_bpf_policy_verify(tb.bpf, tb.slot.policy, &tb.bundle, NULL, 0, &err) < 0);

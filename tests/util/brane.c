@@ -8,11 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <linux/magic.h>
 #include <bpf/bpf.h>
@@ -312,6 +314,11 @@ int tb_map(const char *path)
 	return bpf_obj_get(path);
 }
 
+int tb_map_get(int map, const void *key, void *value)
+{
+	return bpf_map_lookup_elem(map, key, value);
+}
+
 int tb_map_put(int map, const void *key, const void *value)
 {
 	return bpf_map_update_elem(map, key, value, BPF_ANY);
@@ -369,5 +376,156 @@ int tb_expect(struct tb *tb, const char *what, int (*fn)(void *arg), void *arg, 
 		printf("#   op %u at %.24s need %#x flags %#x %s\n", e->head.op, e->head.hook,
 		       e->head.need, e->head.flags, tb_event_path(e));
 	}
+	return 0;
+}
+
+/* --- floods --- */
+
+struct shared {
+	uint64_t wrong[FLOOD_TASKS];
+	uint32_t done; /* tasks that went through all of theirs */
+};
+
+struct task {
+	struct flood *f;
+	struct shared *s;
+	uint64_t each;
+	uint32_t at;
+	int gate;
+};
+
+struct reader {
+	struct flood *f;
+	uint32_t brane;
+	uint64_t *seen; /* a bit for each number */
+};
+
+uint64_t flood_total(uint64_t n)
+{
+	const char *text = getenv("OMEGA_FLOOD");
+	uint64_t v = text ? strtoull(text, NULL, 10) : 0;
+
+	return v ? v : n;
+}
+
+static int in_task(void *arg)
+{
+	struct task *t = arg;
+	char c;
+
+	/* All begin when the parent lets go of the other end. */
+	if (read(t->gate, &c, 1) != 0)
+		return 1;
+	t->s->wrong[t->at] = t->f->work(t->each, t->f->arg);
+	__sync_fetch_and_add(&t->s->done, 1);
+	return 0;
+}
+
+static int on_record(void *ctx, void *data, size_t len)
+{
+	const struct om_event_head *head = data;
+	struct reader *r = ctx;
+	uint64_t at, bit;
+
+	if (len < sizeof(*head) || head->brane != r->brane)
+		return 0;
+	r->f->records++;
+	at = head->seq - r->f->before.seq;
+	bit = 1ull << (at & 63);
+	if (head->op != r->f->op || at >= r->f->total) {
+		r->f->strange++;
+	} else {
+		r->f->twice += (r->seen[at / 64] & bit) != 0;
+		r->seen[at / 64] |= bit;
+	}
+	return 0;
+}
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+void flood_run(struct tb *tb, struct flood *f)
+{
+	struct shared *s =
+		mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct reader r = {.f = f, .brane = tb->slot.brane};
+	struct task t = {.f = f, .s = s, .each = f->total / FLOOD_TASKS};
+	struct om_bpf_drain_fds fds;
+	struct ring_buffer *ring;
+	pid_t pids[FLOOD_TASKS];
+	int gate[2];
+
+	(void)tb_events(tb);
+	tb_stat(tb, &f->before);
+	f->records = f->twice = f->strange = f->wrong = 0;
+	f->made = t.each * FLOOD_TASKS;
+	r.seen = calloc(f->total / 64 + 1, sizeof(*r.seen));
+	om_bpf_drain_fds(tb->bpf, &fds);
+	ring = ring_buffer__new(fds.events, on_record, &r, NULL);
+	if (s == MAP_FAILED || !r.seen || !ring || pipe(gate))
+		die("flood", NULL);
+	t.gate = gate[0];
+	for (uint32_t i = 0; i < FLOOD_TASKS; i++) {
+		t.at = i;
+		/* A child that kept the writing end would never see it closed. */
+		pids[i] = fork();
+		if (!pids[i]) {
+			close(gate[1]);
+			tb_enter(tb->cgroup);
+			_exit(in_task(&t));
+		}
+		if (pids[i] < 0)
+			die("fork", NULL);
+	}
+	f->seconds = now();
+	close(gate[1]);
+	while (f->drain && __sync_fetch_and_add(&s->done, 0) < FLOOD_TASKS)
+		if (ring_buffer__poll(ring, 10) < 0)
+			die("ring buffer", NULL);
+	for (uint32_t i = 0; i < FLOOD_TASKS; i++)
+		f->wrong += tb_wait(pids[i]) ? t.each : s->wrong[i];
+	f->seconds = now() - f->seconds;
+	if (ring_buffer__consume(ring) < 0)
+		die("ring buffer", NULL);
+	tb_stat(tb, &f->after);
+	ring_buffer__free(ring);
+	close(gate[0]);
+	free(r.seen);
+	munmap(s, sizeof(*s));
+}
+
+static uint64_t full_of(const struct om_stat *st)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < OM_FULL_LAYERS; i++)
+		for (uint32_t k = 0; k < OM_FULL_OPS; k++)
+			n += st->full[i][k].count;
+	return n;
+}
+
+int flood_adds_up(const struct flood *f)
+{
+	uint64_t seq = f->after.seq - f->before.seq, events = f->after.events - f->before.events,
+		 folded = f->after.folded - f->before.folded,
+		 full = full_of(&f->after) - full_of(&f->before),
+		 lost = f->after.lost - f->before.lost;
+
+	printf("# %u tasks, %llu denials in %.2f s, %.0f a second, ring %s: %llu records, %llu "
+	       "counted, %llu lost, %llu wrong verdicts\n",
+	       FLOOD_TASKS, (unsigned long long)f->made, f->seconds, (double)f->made / f->seconds,
+	       f->drain ? "read meanwhile" : "read afterwards", (unsigned long long)f->records,
+	       (unsigned long long)folded, (unsigned long long)lost, (unsigned long long)f->wrong);
+	if (!f->wrong && !f->twice && !f->strange && seq == f->made && events == f->records &&
+	    full == folded && !lost && f->records + folded == f->made)
+		return 1;
+	printf("# seq %llu, events %llu, in full counters %llu, twice %llu, strange %llu\n",
+	       (unsigned long long)seq, (unsigned long long)events, (unsigned long long)full,
+	       (unsigned long long)f->twice, (unsigned long long)f->strange);
 	return 0;
 }

@@ -65,6 +65,7 @@ const char *tb_event_path(const struct om_event_path *e);
 
 /* Tampering: a pinned map by path, an entry put and dropped behind the loader's back. */
 int tb_map(const char *path);
+int tb_map_get(int map, const void *key, void *value);
 int tb_map_put(int map, const void *key, const void *value);
 int tb_map_drop(int map, const void *key);
 
@@ -74,5 +75,35 @@ int tb_map_drop(int map, const void *key);
  */
 int tb_expect(struct tb *tb, const char *what, int (*fn)(void *arg), void *arg, int result,
 	      uint32_t count, uint16_t op, const char *hook);
+
+/*
+ * --- a flood of denials from many tasks of one brane, and the sum that must come out ---
+ *
+ * Comes in: what one task does over and over. Goes out: how many attempts were made, how many did not
+ * end as they had to, and where the kernel says each one went. Prints the rate and asserts none.
+ */
+#define FLOOD_TASKS 64u
+
+struct flood {
+	/* N attempts; returns how many did not end with the right errno. */
+	uint64_t (*work)(uint64_t n, void *arg);
+	void *arg;
+	uint64_t total; /* attempts in all, rounded down to whole ones for each task */
+	int drain;	/* read the ring meanwhile, not only afterwards */
+	uint16_t op;	/* of every record */
+
+	uint64_t made, wrong;	 /* attempts; those that did not end as they had to */
+	uint64_t records, twice; /* read from the ring; with a number that came before */
+	uint64_t strange;	 /* records of another operation or with a number out of range */
+	struct om_stat before, after;
+	double seconds;
+};
+
+/* Runs it and fills in the rest. Aborts the test if it cannot be run. */
+void flood_run(struct tb *tb, struct flood *f);
+/* 1: every attempt was denied, and is a record or counted, exactly once. Prints what it found. */
+int flood_adds_up(const struct flood *f);
+/* Attempts to make: OMEGA_FLOOD, else N. */
+uint64_t flood_total(uint64_t n);
 
 #endif

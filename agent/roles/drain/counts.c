@@ -43,8 +43,8 @@ static bool still_counts(const struct drain *d, const struct om_fold_key *k)
 	struct om_stat stat;
 	struct om_fold fold;
 
-	return k->op == LOST_OP ? !bpf_map_lookup_elem(d->stats_fd, &k->brane, &stat)
-				: !bpf_map_lookup_elem(d->folds_fd, k, &fold);
+	return k->op == LOST_OP || k->full ? !bpf_map_lookup_elem(d->stats_fd, &k->brane, &stat)
+					   : !bpf_map_lookup_elem(d->folds_fd, k, &fold);
 }
 
 /*
@@ -143,6 +143,27 @@ static int one_fold(struct drain *d, const struct om_fold_key *k, const struct o
 	return 0;
 }
 
+/* What found the ring full: one counter for each operation and layer. */
+static int full_folds(struct drain *d, uint32_t num, const struct om_stat *s, struct om_err *err)
+{
+	int ret = 0;
+
+	for (uint32_t where = 0; where < OM_WHERE_COUNT && ret >= 0; where++) {
+		uint32_t layer = OM_FULL_LAYER(where);
+
+		for (uint32_t op = 0; layer < OM_FULL_LAYERS && op < OM_FULL_OPS && ret >= 0;
+		     op++) {
+			struct om_fold_key k = {.brane = num,
+						.op = (uint16_t)op,
+						.where = (uint8_t)where,
+						.full = 1};
+
+			ret = one_fold(d, &k, &s->full[layer][op], err);
+		}
+	}
+	return ret;
+}
+
 static int one_stat(struct drain *d, uint32_t num, const struct om_stat *s, struct om_err *err)
 {
 	struct om_fold_key k = {.brane = num, .op = LOST_OP};
@@ -157,6 +178,9 @@ static int one_stat(struct drain *d, uint32_t num, const struct om_stat *s, stru
 		b->folded = s->folded;
 		b->lost = s->lost;
 	}
+	ret = full_folds(d, num, s, err);
+	if (ret < 0)
+		return ret;
 	n = s->lost ? fresh_part(d, &k, s->lost, &place) : 0;
 	if (!n)
 		return 0;

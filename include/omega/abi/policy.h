@@ -12,7 +12,7 @@
 #include <linux/types.h>
 #include <omega/abi/op.h>
 
-#define OM_ABI_VERSION 1
+#define OM_ABI_VERSION 2
 
 /* om_config, array of one: set once by the loader. */
 struct om_config {
@@ -101,26 +101,39 @@ struct om_listen_key {
 };
 /* Value: __u32 grant index. */
 
-/* om_stats: hash, __u32 brane id -> counters, kept until the brane is gone and the log has them. */
-struct om_stat {
-	__u64 seq;    /* denials decided: the next event's sequence number */
-	__u64 events; /* of those, put into the ring buffer */
-	__u64 folded; /* of those, counted in om_folds because the ring was full or it was a repeat */
-	__u64 lost;   /* of those, counted here only because om_folds was full */
-};
-
-/* om_folds: hash. Identical denials, and those that found the ring full. */
-struct om_fold_key {
-	__u32 brane;
-	__u16 op;
-	__u8 where;
-	__u8 full;  /* 1: ring buffer full, 0: repeat of an event already sent */
-	__u64 hash; /* of the object for repeats; 0 for ring-full */
-};
+/* A counter of identical denials. */
 struct om_fold {
 	__u64 count;
 	__u64 first_ns; /* CLOCK_BOOTTIME */
 	__u64 last_ns;
+};
+
+/*
+ * om_stats: hash, __u32 brane id -> counters. The loader makes the entry before the brane is published
+ * and takes it away when the log has it; programs never insert. So no other brane, and no amount of
+ * denials, can take the place that a denial is counted in.
+ */
+#define OM_FULL_LAYERS 3u  /* that write to the ring: view, BPF-LSM, cgroup BPF */
+#define OM_FULL_OPS    32u /* room for enum om_op */
+struct om_stat {
+	__u64 seq;    /* denials decided: the next event's sequence number */
+	__u64 events; /* of those, put into the ring buffer */
+	__u64 folded; /* of those, counted: in full[] below, or as a repeat in om_folds */
+	__u64 lost;   /* of those, counted here only: an operation that full[] has no place for */
+	struct om_fold full[OM_FULL_LAYERS][OM_FULL_OPS]; /* the ring was full */
+};
+/* Counts what is denied to tasks whose brane has no entry any more: withdrawn, and forgotten. */
+#define OM_BRANE_LEFT 0xffffffffu
+/* Row of om_stat.full for an enum om_where; OM_FULL_LAYERS and more: none. */
+#define OM_FULL_LAYER(where) ((where) == OM_WHERE_VIEW ? 0u : (where) ? (__u32)(where) : ~0u)
+
+/* om_folds: hash. Identical denials after the first, which was sent. */
+struct om_fold_key {
+	__u32 brane;
+	__u16 op;
+	__u8 where;
+	__u8 full;  /* 0; the drain role marks what it took from om_stat.full with 1 */
+	__u64 hash; /* of the object */
 };
 
 #ifndef __bpf__
@@ -143,7 +156,9 @@ _Static_assert(sizeof(struct om_egress_key) == 28, "om_egress_key");
 OM_AT(om_egress_key, port, 8);
 OM_AT(om_egress_key, addr, 12);
 _Static_assert(sizeof(struct om_listen_key) == 8, "om_listen_key");
-_Static_assert(sizeof(struct om_stat) == 32, "om_stat");
+_Static_assert(sizeof(struct om_stat) == 32 + 96 * sizeof(struct om_fold), "om_stat");
+OM_AT(om_stat, full, 32);
+_Static_assert(OM_OP_COUNT <= OM_FULL_OPS, "om_stat.full");
 _Static_assert(sizeof(struct om_fold_key) == 16, "om_fold_key");
 OM_AT(om_fold_key, hash, 8);
 _Static_assert(sizeof(struct om_fold) == 24, "om_fold");
