@@ -31,6 +31,7 @@ struct om_watch {
 
 struct om_loader {
 	char run_dir[96];
+	char state_dir[4096]; /* of the audit log and the keys; "": none. Only guarded */
 	char bpffs[256];
 	char shim[4096];
 	char nft_table[32];

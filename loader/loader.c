@@ -105,6 +105,9 @@ int om_loader_open(const struct om_loader_opts *opts, struct om_loader **out, ui
 	l->layers = opts->layers & OM_LAYER_ALL;
 	raise_nofile();
 	int ret = copy(l->run_dir, sizeof(l->run_dir), opts->run_dir, "run directory", err);
+	if (ret == 0 && opts->state_dir)
+		ret = copy(l->state_dir, sizeof(l->state_dir), opts->state_dir, "state directory",
+			   err);
 	if (ret == 0)
 		ret = copy(l->bpffs, sizeof(l->bpffs), opts->bpffs, "bpffs directory", err);
 	if (ret == 0)

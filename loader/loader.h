@@ -23,6 +23,8 @@ struct om_loader;
 struct om_loader_opts {
 	const char
 		*run_dir; /* "/run/omega": branes/NAME/{bundle,manifest,state,exit,stdout,stderr} */
+	const char
+		*state_dir; /* "/var/lib/omega": never opened, only kept out of grants; or NULL */
 	const char *bpffs;  /* "/sys/fs/bpf/omega" */
 	const char *cgroup; /* parent of all branes; NULL: "omega" below the first cgroup2 mount */
 	const char *shim;   /* path of the omegad-shim executable */

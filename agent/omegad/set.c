@@ -89,7 +89,7 @@ static int start_one(struct omegad_set *s, enum omegad_role r, const struct omeg
 		argv[n++] = "--run-dir";
 		argv[n++] = r == ROLE_SIGN ? signer : o->run_dir;
 	}
-	if (r == ROLE_SIGN || r == ROLE_DRAIN) {
+	if (r == ROLE_SIGN || r == ROLE_DRAIN || r == ROLE_LOAD) {
 		argv[n++] = "--state-dir";
 		argv[n++] = o->state_dir;
 	}

@@ -104,6 +104,8 @@ static long om_far_step(__u32 i, struct om_far *far)
 	far->key.ino = BPF_CORE_READ(parent, d_inode, i_ino);
 	far->key.gen = BPF_CORE_READ(parent, d_inode, i_generation);
 	val = bpf_map_lookup_elem(&om_objects, &far->key);
+	if (val && val->tree & OM_MAY_NEVER)
+		return 1;
 	if (val)
 		far->need &= ~val->tree;
 	far->dentry = (__u64)parent;
@@ -154,6 +156,8 @@ static __noinline __u32 om_missing(__u32 policy, struct dentry *d, __u32 need, i
 		key.ino = inode->i_ino;
 		key.gen = inode->i_generation;
 		val = bpf_map_lookup_elem(&om_objects, &key);
+		if (val && val->tree & OM_MAY_NEVER)
+			return need;
 		/* CREATE on an object means "in it", not "this name". */
 		if (val)
 			need &= ~(((own == OM_OWN_ALL ? val->self : 0) | val->tree) &
@@ -169,6 +173,9 @@ static __noinline __u32 om_missing(__u32 policy, struct dentry *d, __u32 need, i
 		key.gen = inode->i_generation;
 		val = bpf_map_lookup_elem(&om_objects, &key);
 		if (val) {
+			/* The agent's own: whatever lies above was not meant to give this. */
+			if (val->tree & OM_MAY_NEVER)
+				return need;
 			need &= ~val->tree;
 			if (i == 0) {
 				need &= ~(val->self & (OM_MAY_CREATE | OM_MAY_REMOVE));

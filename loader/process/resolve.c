@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <linux/magic.h>
-#include <loader/process/view.h>
+#include <loader/process/own.h>
 #include <omega/ir.h>
 
 static int open_in(int root, const char *path)
@@ -86,21 +86,6 @@ static int host_path(int fd, char *out)
 	return 0;
 }
 
-/* Undoes the octal escapes of mountinfo in place. */
-static void unescape(char *s)
-{
-	char *w = s;
-	for (; *s; s++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] && s[3]) {
-			*w++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
-			s += 3;
-		} else {
-			*w++ = *s;
-		}
-	}
-	*w = '\0';
-}
-
 struct submounts {
 	int (*fn)(const char *path, const char *type, void *ctx, struct om_err *err);
 	void *ctx;
@@ -125,7 +110,7 @@ static int each_submount(int fd, const struct submounts *s, struct om_err *err)
 		if (!tok || !save)
 			continue;
 		char *dash = strstr(save, "- ");
-		unescape(tok);
+		om_mount_unescape(tok);
 		size_t n = covers(top, tok);
 		if (n == 0 || tok[n] == '\0' || strcmp(tok, "/") == 0)
 			continue;
@@ -136,8 +121,28 @@ static int each_submount(int fd, const struct submounts *s, struct om_err *err)
 	return ret;
 }
 
+#define MAY_ALL (OM_MAY_READ | OM_MAY_WRITE | OM_MAY_CREATE | OM_MAY_REMOVE)
+
+/* The judgement of own.c, with the manifest's line in front of what it says. */
+static int judge(struct om_own *own, const struct om_bundle *b, uint32_t grant, const char *path,
+		 int fd, const struct om_own_rights *r, struct om_err *err)
+{
+	uint32_t n = 0;
+	const struct om_b_grant *g = om_bundle_section(b, OM_SEC_GRANTS, &n);
+	int ret = om_own_judge(own, fd, r, err);
+
+	if (ret < 0 && grant < n)
+		om_err_prefix(err, "line %u: %s: %s", g[grant].line,
+			      om_bundle_str(b, g[grant].text), path);
+	else if (ret < 0)
+		om_err_prefix(err, "%s", path);
+	return ret;
+}
+
 struct tree_ctx {
 	struct om_bpf *b;
+	struct om_own *own;
+	const struct om_bundle *bundle;
 	struct om_objects *objs;
 	const struct om_b_file *row;
 	bool view;
@@ -159,6 +164,11 @@ static int grant_submount(const char *path, const char *type, void *ctx, struct 
 	OM_CLEANUP(om_close_fd) int fd = open(path, O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return 0; /* unmounted meanwhile: nothing to grant, denied */
+	struct om_own_rights r = {
+		.self = t->row->tree, .tree = t->row->tree, .holes = t->b, .submount = true};
+	int ret = judge(t->own, t->bundle, t->row->grant, path, fd, &r, err);
+	if (ret != 0)
+		return ret < 0 ? ret : 0; /* the agent's own mount: without an entry it is denied */
 	return om_objects_add(t->b, t->objs, fd, t->row->tree, t->row->tree, NULL, t->row->grant,
 			      err);
 }
@@ -186,7 +196,7 @@ static bool make_pattern(const struct om_bundle *b, const struct om_b_file *f, s
 	return true;
 }
 
-static int one_file(struct om_bpf *b, const struct om_bundle *bundle, bool view,
+static int one_file(struct om_bpf *b, const struct om_bundle *bundle, bool view, struct om_own *own,
 		    const struct om_b_file *f, struct om_resolution *r, struct om_err *err)
 {
 	const char *path = om_bundle_str(bundle, f->path);
@@ -202,18 +212,40 @@ static int one_file(struct om_bpf *b, const struct om_bundle *bundle, bool view,
 	if (view && on_proc(fd))
 		return om_err_set(err, OM_ERR_NOT_BUILT, -EOPNOTSUPP,
 				  "%s: a private /proc is not built", path);
+	struct om_own_rights rights = {
+		.self = f->self, .tree = f->tree, .names = f->pattern_may, .holes = b};
+	ret = judge(own, bundle, f->grant, path, fd, &rights, err);
+	if (ret < 0)
+		return ret;
 	if (f->pattern_may && !make_pattern(bundle, f, &pattern))
 		return om_err_set(err, OM_ERR_LIMIT, -E2BIG, "%s: pattern is too long", path);
 	ret = om_objects_add(b, &r->objs, fd, f->self, f->tree, f->pattern_may ? &pattern : NULL,
 			     f->grant, err);
 	if (ret < 0 || !f->tree)
 		return ret;
-	struct tree_ctx ctx = {b, &r->objs, f, view};
+	struct tree_ctx ctx = {b, own, bundle, &r->objs, f, view};
 	struct submounts s = {grant_submount, &ctx};
 	return each_submount(fd, &s, err);
 }
 
-static int sources(const struct om_bundle *b, struct om_resolution *r, struct om_err *err)
+/*
+ * What the view alone narrows: a mount shows all that lies below its source, so nothing of the agent's
+ * may. Where BPF-LSM decides, FILES was judged, and this would refuse what can be carved out.
+ */
+static int judge_source(struct om_own *own, const struct om_bundle *b, const struct om_b_mount *m,
+			int fd, struct om_err *err)
+{
+	uint32_t may = m->flags & OM_MNT_RO ? OM_MAY_READ : MAY_ALL;
+	struct om_own_rights r = {.self = may,
+				  .tree = m->flags & (OM_MNT_TREE | OM_MNT_DIR) ? may : 0};
+
+	if (b->meta->layers & OM_LAYER_KERNEL)
+		return 0;
+	return judge(own, b, m->grant, om_bundle_str(b, m->from), fd, &r, err);
+}
+
+static int sources(const struct om_bundle *b, struct om_own *own, struct om_resolution *r,
+		   struct om_err *err)
 {
 	uint32_t n = 0;
 	const struct om_b_mount *m = om_bundle_section(b, OM_SEC_VIEW, &n);
@@ -234,13 +266,30 @@ static int sources(const struct om_bundle *b, struct om_resolution *r, struct om
 		if (on_proc(fd))
 			return om_err_set(err, OM_ERR_NOT_BUILT, -EOPNOTSUPP,
 					  "%s: a private /proc is not built", from);
+		int ret = judge_source(own, b, &m[i], fd, err);
+		if (ret < 0)
+			return ret;
 	}
 	return 0;
 }
 
-int om_resolve(struct om_bpf *b, const struct om_bundle *bundle, bool view, struct om_resolution *r,
-	       struct om_err *err)
+/* Entries that take the agent's directories out of the readable trees that hold them. */
+static int carve(struct om_bpf *b, const struct om_own *own, struct om_objects *objs,
+		 struct om_err *err)
 {
+	int ret = 0;
+
+	for (uint32_t i = 0; i < own->count && ret == 0; i++)
+		if (own->above & (1u << i))
+			ret = om_objects_add(b, objs, own->dirs[i].fd, OM_MAY_NEVER, OM_MAY_NEVER,
+					     NULL, ~0u, err);
+	return ret;
+}
+
+int om_resolve(struct om_bpf *b, const struct om_bundle *bundle, bool view,
+	       const struct om_own_names *names, struct om_resolution *r, struct om_err *err)
+{
+	OM_CLEANUP(om_own_done) struct om_own own = {0};
 	const struct om_b_meta *m = bundle->meta;
 	const char *top = m->image == OM_IMAGE_DIR ? om_bundle_str(bundle, m->image_dir) : "/";
 	uint32_t n = 0;
@@ -248,11 +297,13 @@ int om_resolve(struct om_bpf *b, const struct om_bundle *bundle, bool view, stru
 	r->root = open(top, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (r->root < 0)
 		return om_err_sys(err, OM_ERR_RESOLVE, -errno, "image %s", top);
-	int ret = view ? sources(bundle, r, err) : 0;
+	int ret = om_own_open(names, &own, err);
+	if (ret == 0 && view)
+		ret = sources(bundle, &own, r, err);
 	const struct om_b_file *f = om_bundle_section(bundle, OM_SEC_FILES, &n);
 	for (uint32_t i = 0; i < n && ret == 0; i++)
-		ret = one_file(b, bundle, view, &f[i], r, err);
-	return ret;
+		ret = one_file(b, bundle, view, &own, &f[i], r, err);
+	return ret == 0 ? carve(b, &own, &r->objs, err) : ret;
 }
 
 void om_resolution_done(struct om_resolution *r)

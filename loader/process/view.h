@@ -19,6 +19,11 @@ struct om_source {
 	char *to; /* canonical path in the view, malloc'd; NULL until the skeleton is made */
 };
 
+/* Directories of the agent itself; NULL or "": none. No grant reaches them (own.h). */
+struct om_own_names {
+	const char *run_dir, *state_dir, *bpffs, *libexec;
+};
+
 struct om_objects {
 	struct om_resolved *v;
 	uint32_t count, cap;
@@ -40,10 +45,12 @@ struct om_view {
 
 /*
  * Opens what FILES and VIEW name. B may be NULL: without BPF no keys are made. With VIEW false (no
- * process layer) paths are the host's own. OM_ERR_RESOLVE names path and manifest line.
+ * process layer) paths are the host's own. OM_ERR_RESOLVE names path and manifest line, OM_ERR_OWN
+ * also the agent's directory that the grant would reach.
  */
 int om_resolve(struct om_bpf *b, const struct om_bundle *bundle, bool view,
-	       struct om_resolution *out, struct om_err *err) OM_MUST_CHECK;
+	       const struct om_own_names *own, struct om_resolution *out, struct om_err *err)
+	OM_MUST_CHECK;
 void om_resolution_done(struct om_resolution *r);
 
 /* Makes the private root with its skeleton, and one detached mount per row. Adds the keys of what it made. */

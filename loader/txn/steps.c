@@ -48,8 +48,18 @@ int om_step_check(struct om_txn *t, struct om_err *err)
 
 int om_step_resolve(struct om_txn *t, struct om_err *err)
 {
+	char libexec[sizeof(t->l->shim)];
+	const struct om_own_names own = {.run_dir = t->l->run_dir,
+					 .state_dir = t->l->state_dir,
+					 .bpffs = t->l->bpffs,
+					 .libexec = libexec};
+
+	(void)snprintf(libexec, sizeof(libexec), "%s", t->l->shim);
+	char *slash = strrchr(libexec, '/');
+	if (slash)
+		*slash = '\0';
 	return om_resolve(has_layer(t, OM_LAYER_KERNEL) ? t->l->bpf : NULL, &t->b,
-			  has_layer(t, OM_LAYER_PROCESS), &t->res, err);
+			  has_layer(t, OM_LAYER_PROCESS), &own, &t->res, err);
 }
 
 int om_txn_instance(char out[static 8], struct om_err *err)

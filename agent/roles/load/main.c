@@ -42,6 +42,7 @@ static void options(int argc, char **argv, struct om_loader_opts *o, char *shim,
 {
 	static const struct option longs[] = {
 		{"run-dir", required_argument, NULL, 'r'},
+		{"state-dir", required_argument, NULL, 's'},
 		{"bpffs", required_argument, NULL, 'b'},
 		{"layers", required_argument, NULL, 'l'},
 		{"nft-table", required_argument, NULL, 'n'},
@@ -54,6 +55,8 @@ static void options(int argc, char **argv, struct om_loader_opts *o, char *shim,
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		if (c == 'r')
 			o->run_dir = optarg;
+		else if (c == 's')
+			o->state_dir = optarg;
 		else if (c == 'b')
 			o->bpffs = optarg;
 		else if (c == 'l')

@@ -59,6 +59,8 @@ enum om_where {
 #define OM_MAY_EXEC   0x04u
 #define OM_MAY_CREATE 0x08u
 #define OM_MAY_REMOVE 0x10u
+/* Only the loader writes it: the agent's own directory, out of which no grant above it gives anything. */
+#define OM_MAY_NEVER 0x80u
 
 #define OM_PROTO_TCP 6
 #define OM_PROTO_UDP 17
