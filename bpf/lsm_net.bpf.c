@@ -180,6 +180,8 @@ static __always_inline int om_peer_granted(struct om_ctx *c, struct sock *sk,
 		return 0;
 	if (label && label->brane == c->brane && label->policy == c->policy)
 		return 1;
+	if (n->proto != OM_PROTO_TCP && n->proto != OM_PROTO_UDP)
+		return 0; /* a raw socket from outside has a peer and no port */
 	if (!om_peer_of(n, sk))
 		return 1; /* not connected: there is nobody to send to, the kernel says so */
 	if (om_egress_granted(c, n) || om_listen_granted(c, sk->__sk_common.skc_num, n->proto)) {
@@ -384,8 +386,35 @@ static __always_inline int om_anon_harmless(struct dentry *d)
 }
 
 /*
- * A unix socket's peer is judged when it is connected or sent to by name, an inet socket's at every
- * send, by socket_sendmsg. Sockets of other families cannot be made here and are not taken either.
+ * A unix socket that somebody else connected is that connection: no send by it names a peer again. It is
+ * taken if this brane made it, or if what is at its other end stands at a path that the brane may write.
+ * The peer's label is not asked: it may be gone by now, its memory may not be written to.
+ */
+static __always_inline int om_receive_unix(struct om_ctx *c, struct sock *sk)
+{
+	struct om_sock_label *label = bpf_sk_storage_get(&om_socks, sk, 0, 0);
+	struct om_event_net n = {.family = OM_AF_UNIX};
+	struct unix_sock *u, *peer = 0;
+	struct dentry *d;
+
+	if (label && label->brane == c->brane)
+		return 0;
+	u = bpf_skc_to_unix_sock(sk);
+	if (u && u->peer)
+		peer = bpf_skc_to_unix_sock(u->peer);
+	d = peer ? peer->path.dentry : 0;
+	c->op = OM_OP_NET_UNIX;
+	if (!d)
+		return om_deny_net(c, OM_OP_NET_UNIX, &n);
+	c->need = om_file_missing(c, d, OM_MAY_WRITE);
+	if (!c->need)
+		return 0;
+	return om_deny_path(c, d, peer->path.mnt);
+}
+
+/*
+ * A TCP or UDP socket's peer is judged at every send, by socket_sendmsg. What cannot be made here is not
+ * taken either: a raw socket reads other programs' packets, and a connected one sends without a port.
  */
 static __always_inline int om_receive_socket(struct om_ctx *c, struct file *file)
 {
@@ -395,9 +424,14 @@ static __always_inline int om_receive_socket(struct om_ctx *c, struct file *file
 
 	if (sk)
 		om_net_of(&n, sk);
-	if (!(c->flags & OM_SLOT_DENY_ALL) &&
-	    (n.family == OM_AF_UNIX || n.family == OM_AF_INET || n.family == OM_AF_INET6))
-		return 0;
+	if (sk && !(c->flags & OM_SLOT_DENY_ALL)) {
+		if (n.family == OM_AF_UNIX)
+			return om_receive_unix(c, sk);
+		if ((n.family == OM_AF_INET || n.family == OM_AF_INET6) &&
+		    ((n.type == OM_SOCK_STREAM && n.proto == OM_PROTO_TCP) ||
+		     (n.type == OM_SOCK_DGRAM && n.proto == OM_PROTO_UDP)))
+			return 0;
+	}
 	return om_deny_net(c, OM_OP_NET_SOCKET, &n);
 }
 

@@ -143,6 +143,7 @@ struct socket {
 
 struct unix_sock {
 	struct path path;
+	struct sock *peer;
 };
 
 struct sockaddr {
