@@ -126,7 +126,7 @@ static const struct esc_try tries[] = {
 	{"directory", directory, "file.read", 1, ESC_INSIDE, NULL},
 	{"directory-path", directory_path, "file.read", 1, ESC_INSIDE, NULL},
 	{"nested", nested, "file.read|net.unix", 1, ESC_OUTSIDE, NULL},
-	{"host-unix", host_unix, "net.unix", 1, ESC_INSIDE, NULL},
+	{"host-unix", host_unix, "net.unix", 1, ESC_OUTSIDE, NULL},
 	{"raw-socket", raw_socket, "net.socket", 1, ESC_OUTSIDE, NULL},
 	{"netlink-socket", netlink_socket, "net.socket", 1, ESC_OUTSIDE, NULL},
 	{"packet-socket", packet_socket, "net.socket", 1, ESC_OUTSIDE, NULL},

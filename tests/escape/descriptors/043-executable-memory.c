@@ -91,7 +91,7 @@ static int twice(int fd)
 {
 	char *w, *x;
 
-	if (fd < 0 || ftruncate(fd, 4096) < 0)
+	if (fd < 0 || write(fd, code, sizeof(code)) != sizeof(code))
 		return errno;
 	w = mmap(NULL, 4096, RW, MAP_SHARED, fd, 0);
 	if (w == MAP_FAILED)
@@ -114,7 +114,7 @@ static int memfd_mapped(void)
 	int fd = memfd_create("x", MFD_CLOEXEC);
 	void *p;
 
-	if (fd < 0 || ftruncate(fd, 4096) < 0 || write(fd, code, sizeof(code)) != sizeof(code))
+	if (fd < 0 || write(fd, code, sizeof(code)) != sizeof(code))
 		return errno;
 	p = mmap(NULL, 4096, RX, MAP_PRIVATE, fd, 0);
 	return p == MAP_FAILED ? errno : run(p);
@@ -125,7 +125,7 @@ static int memfd_mapped_shared(void)
 	int fd = memfd_create("x", MFD_CLOEXEC);
 	void *p;
 
-	if (fd < 0 || ftruncate(fd, 4096) < 0 || write(fd, code, sizeof(code)) != sizeof(code))
+	if (fd < 0 || write(fd, code, sizeof(code)) != sizeof(code))
 		return errno;
 	p = mmap(NULL, 4096, RX, MAP_SHARED, fd, 0);
 	return p == MAP_FAILED ? errno : run(p);
@@ -143,7 +143,7 @@ static int memfd_rwx(void)
 {
 	int fd = memfd_create("x", MFD_CLOEXEC);
 
-	if (fd < 0 || ftruncate(fd, 4096) < 0)
+	if (fd < 0 || write(fd, code, sizeof(code)) != sizeof(code))
 		return errno;
 	return mapped(RWX, MAP_SHARED, fd);
 }

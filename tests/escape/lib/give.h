@@ -1,7 +1,7 @@
 /*
  * Descriptors that the host hands to a row: what a helpful or a fooled process outside would pass.
  *
- * Comes in: a letter that says what is wanted. Goes out: a descriptor, received by SCM_RIGHTS. Used by:
+ * Comes in: a letter that says what is wanted, and `dir`. Goes out: a descriptor, received by SCM_RIGHTS. Used by:
  * rows whose technique begins with a descriptor from outside, and by lib/giver.c, the host's side. A row
  * inside a brane cannot reach a server of the host, so it serves itself: it listens on
  * `write`/give-PID, the giver connects there, reads the letter, answers with one message. Outside every
@@ -50,6 +50,17 @@ enum give {
 	GIVE_PERF = 'e',     /* a perf event */
 };
 
+/* The directory that the row named: each try of the matrix has one of its own. */
+static char give_dir[256];
+
+static inline const char *give_in(const char *name)
+{
+	static char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", give_dir, name);
+	return path;
+}
+
 static inline int give_inet(int family, int type, const char *port)
 {
 	struct sockaddr_in a4 = {.sin_family = AF_INET,
@@ -97,7 +108,7 @@ static inline int give_listener(void)
 static inline int give_program(void)
 {
 	static char buf[65536];
-	int from = open(esc_in("dir", "prog"), O_RDONLY | O_CLOEXEC);
+	int from = open(give_in("prog"), O_RDONLY | O_CLOEXEC);
 	int fd = memfd_create("prog", MFD_CLOEXEC);
 	ssize_t n;
 
@@ -142,7 +153,7 @@ static inline int give_send(int to, int fd)
 
 static inline int give_nested(void)
 {
-	int p[2], fd = open(esc_in("dir", "secret"), O_RDONLY | O_CLOEXEC);
+	int p[2], fd = open(give_in("secret"), O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, p) < 0 ||
 	    give_send(p[1], fd) < 0)
@@ -155,19 +166,19 @@ static inline int give_make(enum give what)
 {
 	switch (what) {
 	case GIVE_READ:
-		return open(esc_in("dir", "secret"), O_RDONLY | O_CLOEXEC);
+		return open(give_in("secret"), O_RDONLY | O_CLOEXEC);
 	case GIVE_WRITE:
-		return open(esc_in("dir", "secret"), O_WRONLY | O_CLOEXEC);
+		return open(give_in("secret"), O_WRONLY | O_CLOEXEC);
 	case GIVE_PATH:
-		return open(esc_in("dir", "secret"), O_PATH | O_CLOEXEC);
+		return open(give_in("secret"), O_PATH | O_CLOEXEC);
 	case GIVE_DIR:
-		return open(esc_arg("dir"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		return open(give_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	case GIVE_DIR_PATH:
-		return open(esc_arg("dir"), O_PATH | O_DIRECTORY | O_CLOEXEC);
+		return open(give_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	case GIVE_NESTED:
 		return give_nested();
 	case GIVE_UNIX:
-		return give_unix(esc_in("dir", "sock"));
+		return give_unix(give_in("sock"));
 	case GIVE_TCP:
 		return give_inet(AF_INET, SOCK_STREAM, "tcp");
 	case GIVE_TCP6:
@@ -198,14 +209,19 @@ static inline int give_make(enum give what)
 	return -1;
 }
 
-/* Serves one connection: reads the letter, sends the descriptor. */
+/* Serves one connection: reads the letter and the directory, sends the descriptor. */
 static inline void give_serve(int conn)
 {
 	char what = 0;
+	ssize_t n;
 	int fd;
 
 	if (read(conn, &what, 1) != 1)
 		return;
+	n = read(conn, give_dir, sizeof(give_dir) - 1);
+	if (n <= 0)
+		return;
+	give_dir[n] = 0;
 	fd = give_make((enum give)what);
 	if (fd < 0 || give_send(conn, fd) < 0)
 		return; /* hangs up: ENOMSG for the row */
@@ -278,7 +294,7 @@ static inline int give_get(enum give what)
 
 	if (conn < 0)
 		return -1;
-	if (write(conn, &letter, 1) != 1)
+	if (write(conn, &letter, 1) != 1 || write(conn, esc_arg("dir"), strlen(esc_arg("dir"))) < 0)
 		return -1;
 	return give_take(conn);
 }

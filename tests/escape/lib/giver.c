@@ -1,9 +1,9 @@
 /*
  * The host's side of lib/give.h: hands descriptors to whoever serves on `write`/give-*.
  *
- * Comes in: the scene, as for a row (dir, write, tcp, udp, victim, cgroup are used; write= may be given
- * more than once, one for each brane). Goes out: descriptors, by SCM_RIGHTS. Called by: the matrix, which
- * starts it outside every brane as root and kills it at the end. Never does: connect anywhere else, or end.
+ * Comes in: the scene, as for a row (write, tcp, udp, victim and cgroup are used; `dir` is the row's to
+ * say). Goes out: descriptors, by SCM_RIGHTS. Called by: the matrix, which
+ * starts it outside every brane as root and kills it at the end. Never does: look anywhere else, or end.
  *
  * A static program so that it needs nothing of the host. It is told nothing about branes: it is the
  * careless process that connects to a socket in a directory which a brane may write.
@@ -29,16 +29,6 @@ const char *esc_arg(const char *key)
 int esc_num(const char *key)
 {
 	return (int)strtol(esc_arg(key), NULL, 10);
-}
-
-const char *esc_in(const char *key, const char *name)
-{
-	static char buf[8][512];
-	static unsigned int turn;
-	char *p = buf[turn++ % 8];
-
-	snprintf(p, sizeof(buf[0]), "%s/%s", esc_arg(key), name);
-	return p;
 }
 
 /* A process of its own for each: a row that hangs holds up no other. */
@@ -77,9 +67,7 @@ int main(int argc, char **argv)
 	args = argv;
 	signal(SIGCHLD, SIG_IGN);
 	for (;;) {
-		for (int i = 1; i < argc; i++)
-			if (!strncmp(argv[i], "write=", 6))
-				look(argv[i] + 6);
+		look(esc_arg("write"));
 		usleep(GIVER_PAUSE_US);
 	}
 }
