@@ -134,6 +134,7 @@ class Scene:
         self.top = tempfile.mkdtemp(prefix="om-escape-", dir="/run")
         os.chmod(self.top, 0o755)
         self.sockets = []
+        self.givers = []
         self.dirs = self.top + "/host"
         os.mkdir(self.dirs)
         self.bin = self.top + "/bin"
@@ -205,7 +206,16 @@ class Scene:
         os.link(self.top + "/sock", top + "/sock")
         return top
 
+    def give(self, write):
+        """The host's process that hands descriptors to whoever listens in a brane's directory."""
+        words = ["%s=%d" % (k, self.ports[k]) for k in ("tcp", "udp")]
+        self.givers.append(subprocess.Popen([BUILD + "/tests/escape/lib/giver", "write=" + write,
+                                             "victim=%d" % self.victim.pid, "cgroup=/sys/fs/cgroup"] + words))
+
     def close(self):
+        for giver in self.givers:
+            giver.kill()
+            giver.wait()
         self.victim.kill()
         self.victim.wait()
         subprocess.run(["ipcrm", "-M", str(SHM_KEY)], capture_output=True)
@@ -232,6 +242,7 @@ class Brane:
         self.go, self.done_, self.out = (self.write + "/" + f for f in ("go", "done", "out"))
         os.mkfifo(self.go)
         os.mkfifo(self.done_)
+        scene.give(self.write)
         agent.apply(self.manifest())
         self.w = open(self.go, "w")
         self.r = open(self.done_)
