@@ -54,10 +54,11 @@ class Stats:
         return fd
 
     def lookup(self, fd, key, size):
-        k, v = ctypes.create_string_buffer(key), ctypes.create_string_buffer(size)
+        # The kernel writes the whole value, which may be longer than what is asked for here.
+        k, v = ctypes.create_string_buffer(key), ctypes.create_string_buffer(65536)
         if self.bpf(1, struct.pack("IIQQQ", fd, 0, ctypes.addressof(k), ctypes.addressof(v), 0)) < 0:
             return None
-        return v.raw
+        return v.raw[:size]
 
     def number(self, cgroup):
         """The brane's number, by the id of its cgroup."""

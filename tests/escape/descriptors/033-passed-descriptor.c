@@ -92,7 +92,7 @@ static int packet_socket(void)
 
 static int memfd_program(void)
 {
-	char *argv[] = {(char *)"prog", NULL};
+	char *argv[] = {(char *)"prog", (char *)"exit", NULL};
 	int fd = give_get(GIVE_PROGRAM);
 
 	if (fd < 0)

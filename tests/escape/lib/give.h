@@ -41,7 +41,7 @@ enum give {
 	GIVE_RAW = 'R',	     /* a raw socket */
 	GIVE_NETLINK = 'N',  /* a route netlink socket */
 	GIVE_PACKET = 'A',   /* a packet socket */
-	GIVE_PROGRAM = 'm',  /* a memfd that holds `dir`/prog */
+	GIVE_PROGRAM = 'm',  /* a memfd that holds the giver's own program */
 	GIVE_PIDFD = 'k',    /* of `victim` */
 	GIVE_MNT_NS = 'n',   /* the host's mount namespace */
 	GIVE_CGROUP = 'c',   /* the host's `cgroup`, a directory */
@@ -108,7 +108,7 @@ static inline int give_listener(void)
 static inline int give_program(void)
 {
 	static char buf[65536];
-	int from = open(give_in("prog"), O_RDONLY | O_CLOEXEC);
+	int from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	int fd = memfd_create("prog", MFD_CLOEXEC);
 	ssize_t n;
 
