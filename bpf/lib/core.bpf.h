@@ -2,8 +2,7 @@
  * Kernel types for CO-RE: only the fields that a program here reads.
  *
  * Comes in: nothing. Goes out: structs whose offsets libbpf relocates against the running kernel's
- * BTF, so that the build needs no BTF of the build host. Used by: the LSM, fexit and syscall programs.
- * The cgroup programs do without it: their contexts are UAPI, which keeps their load time small.
+ * BTF, not the build host's. Used by: LSM, fexit and syscall programs; cgroup programs need UAPI alone.
  * Never does: name a field that no supported kernel has without bpf_core_field_exists around its use.
  */
 #ifndef OMEGA_BPF_CORE_H
@@ -142,8 +141,8 @@ struct socket {
 };
 
 struct unix_sock {
-	struct path path;
 	struct sock *peer;
+	struct path path;
 };
 
 struct sockaddr {

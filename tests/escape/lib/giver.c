@@ -8,6 +8,7 @@
  * A static program so that it needs nothing of the host. It is told nothing about branes: it is the
  * careless process that connects to a socket in a directory which a brane may write.
  */
+#include <dirent.h>
 #include <signal.h>
 
 #include "tests/escape/lib/give.h"
