@@ -21,6 +21,7 @@
 #include "agent/chain/format/merkle.h"
 #include "agent/chain/format/note.h"
 #include "agent/chain/format/record.h"
+#include "agent/chain/signer/keyfile.h"
 #include "tests/util/chain_fixture.h"
 
 #define BRANE "acme/api#k3v9qz"
@@ -381,8 +382,7 @@ static void test_26_live_root(void **state)
 {
 	struct fix *x = *state;
 	struct fix_text t;
-	struct om_sign_hello h = {0};
-	uint8_t key[192], none[32];
+	struct om_next_file key;
 	size_t cut;
 	uint32_t a;
 	int fd;
@@ -396,13 +396,12 @@ static void test_26_live_root(void **state)
 	fix_load(x, &t);
 	/* the newest key, and a state that claims the older head: what root can put there */
 	fd = openat(x->run_fd, "next.key", O_RDWR | O_CLOEXEC);
-	assert_int_equal(read(fd, key, sizeof(key)), (ssize_t)sizeof(key));
+	assert_int_equal(read(fd, &key, sizeof(key)), (ssize_t)sizeof(key));
 	cut = fix_find(&t, FIX_RECORD, "secret-1\"", 0);
 	t.seg[0].len = t.line[cut].off;
 	{
 		struct om_tree tree;
 		uint8_t leaf[1][32];
-		uint64_t commits = 2;
 
 		om_tree_init(&tree);
 		for (size_t i = 0; i < cut; i++)
@@ -410,16 +409,13 @@ static void test_26_live_root(void **state)
 				om_sha256_leaf(fix_at(&t, i), t.line[i].len - 1, leaf[0]);
 				om_tree_append(&tree, leaf, 1);
 			}
-		om_tree_root(&tree, none);
-		memcpy(key + 72, &commits, 8);
-		memcpy(key + 80, &tree.size, 8);
-		memcpy(key + 88, none, 32);
-		memcpy(key + 120, &tree.size, 8);
-		memcpy(key + 128, none, 32);
-		om_sha256(key, 160, key + 160);
-		(void)h;
+		key.commits = 2;
+		key.issued_size = key.confirmed_size = tree.size;
+		om_tree_root(&tree, key.issued_root);
+		memcpy(key.confirmed_root, key.issued_root, 32);
+		om_sha256(&key, offsetof(struct om_next_file, check), key.check);
 	}
-	assert_int_equal(pwrite(fd, key, sizeof(key), 0), (ssize_t)sizeof(key));
+	assert_int_equal(pwrite(fd, &key, sizeof(key), 0), (ssize_t)sizeof(key));
 	close(fd);
 	fix_store(x, &t);
 	fix_text_free(&t);
