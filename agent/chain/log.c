@@ -266,6 +266,16 @@ int om_log_brane_open(struct om_log *log, const char *name, const char *instance
 	return start_brane(log, id, instance, extra, handle, err);
 }
 
+bool om_log_brane_is_open(const struct om_log *log, const char *name, const char *instance)
+{
+	char id[OM_BRANE_ID_MAX + 2];
+	int len = snprintf(id, sizeof(id), "%s#%s", name, instance);
+	uint32_t handle;
+
+	return len > 0 && len < (int)sizeof(id) && find_brane(log, id, &handle) &&
+	       !log->brane[handle]->closing;
+}
+
 int om_log_brane_close(struct om_log *log, uint32_t handle, struct om_data *data,
 		       struct om_err *err)
 {

@@ -94,6 +94,9 @@ int om_log_brane_open(struct om_log *log, const char *name, const char *instance
 		      const struct om_data *extra, uint32_t *handle, struct om_err *err)
 	OM_MUST_CHECK;
 
+/* Whether an earlier writer left that life's stream open, or this one opened it and has not closed it. */
+bool om_log_brane_is_open(const struct om_log *log, const char *name, const char *instance);
+
 /* Writes log.close with the fields of DATA (may be NULL); the next commit notes and erases its key. */
 int om_log_brane_close(struct om_log *log, uint32_t handle, struct om_data *data,
 		       struct om_err *err) OM_MUST_CHECK;

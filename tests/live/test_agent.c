@@ -325,6 +325,28 @@ static void role_dies(void **state)
 	assert_int_equal(err.id, 0);
 }
 
+/* A brane that has ended stays loaded; the agent after a kill must not begin its stream anew (class 35). */
+static void ended_before_the_kill(void **state)
+{
+	struct om_err err;
+	json_t *r;
+
+	json_decref(agent_apply(&ag, agent_manifest("ended", "exit 0", ""), &err));
+	assert_int_equal(err.id, 0);
+	assert_int_equal(agent_await(&ag, "ended", "log.close", NULL, NULL), 1);
+	assert_int_equal(agent_stop(&ag, SIGKILL), 128 + SIGKILL);
+	agent_start(&ag);
+	r = agent_call(&ag, "observe", "io.omega.Observe.List", NULL, &err);
+	assert_string_equal(json_string_value(json_object_get(
+				    json_array_get(json_object_get(r, "branes"), 0), "state")),
+			    "exited");
+	json_decref(r);
+	json_decref(agent_call(&ag, "control", "io.omega.Control.Delete", name_of("ended"), &err));
+	assert_int_equal(err.id, 0);
+	assert_int_equal(agent_records(&ag, "ended", "log.open", NULL, NULL), 1);
+	assert_int_not_equal(agent_verify(&ag), OM_VERDICT_TAMPERED);
+}
+
 static void runs_with_own_command_and_stdio(void **state)
 {
 	json_t *cmd = json_pack("[s, s]", "/usr/bin/cat", "/etc/debian_version"), *r;
@@ -531,6 +553,7 @@ int main(void)
 		cmocka_unit_test(process_layer_alone),
 		cmocka_unit_test(dies_and_adopts),
 		cmocka_unit_test(role_dies),
+		cmocka_unit_test(ended_before_the_kill),
 		cmocka_unit_test(runs_with_own_command_and_stdio),
 		cmocka_unit_test(counters_go_with_their_branes),
 		cmocka_unit_test(freezes_and_restarts),

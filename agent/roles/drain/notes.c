@@ -146,13 +146,31 @@ static int on_exited(struct drain *d, const struct om_wire_note *n, struct om_er
 	return 0;
 }
 
+/*
+ * A brane stays loaded after its end, and an agent that starts then finds it. Its stream was closed with
+ * its end; to open that again would be a second life under one id, which verify-chain calls tampering.
+ * A log that is new knows no lives at all: there, what runs gets a stream.
+ */
+static bool life_is_over(const struct drain *d, const struct om_wire_brane *b)
+{
+	struct om_log_stat st;
+
+	om_log_stat(d->log, &st);
+	return st.reopened && !om_log_brane_is_open(d->log, b->name, b->instance);
+}
+
 static int on_adopted(struct drain *d, const struct om_wire_note *n, struct om_err *err)
 {
 	struct om_data data;
 	struct brane *b;
 	char hex[17], layers[32];
-	int ret = enter(d, n, &b, err);
+	int ret;
 
+	if (life_is_over(d, &n->brane))
+		return n->what == OM_NOTE_TAMPERED
+			       ? simple(d, NULL, "tamper", n, OM_LOG_URGENT, err)
+			       : 0;
+	ret = enter(d, n, &b, err);
 	if (ret < 0)
 		return ret;
 	om_data_init(&data);
