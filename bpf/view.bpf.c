@@ -6,8 +6,9 @@
  * programs run when the kernel's own check has failed, for labelled tasks only, and report the string
  * that the task gave, or the mount that refused. Once an absent path is reported, further look-ups of
  * it are counted. Nothing is decided here. Every open goes through do_filp_open, every other look-up
- * through filename_lookup, and every change but an open through mnt_want_write or its _file form, so
- * that one attempt is one report.
+ * through filename_lookup, every name that is to be made, removed or renamed first through
+ * path_parentat, and every change but an open through mnt_want_write or its _file form, so that
+ * one attempt is one report. do_filp_open is do_file_open from 7.0 on.
  */
 #define OM_KERNEL_LAYER 1
 #include "bpf/lib/core.bpf.h"
@@ -51,7 +52,8 @@ __noinline int om_emit_absent(struct om_ctx *c, __u64 name)
 	asm volatile("" ::: "memory");
 	__builtin_memset(e->path, 0, sizeof(e->path));
 	n = bpf_probe_read_kernel_str(e->path, sizeof(e->path), (const void *)name);
-	e->ino = om_path_hash(e);
+	/* A look for a path must not hide a later attempt to make it. */
+	e->ino = om_path_hash(e) ^ ((__u64)c->need << 32);
 	if (n <= 1 || (c->op == OM_OP_FILE_ABSENT && om_fold_repeat(c, e->ino))) {
 		bpf_ringbuf_discard(e, 0);
 		return 0;
@@ -85,13 +87,15 @@ static __always_inline int om_view_scope(struct om_ctx *c, long ret)
 	return 1;
 }
 
-static __always_inline int om_view_name(struct filename *name, long ret)
+static __always_inline int om_view_name(struct filename *name, long ret, __u32 need)
 {
 	const char *text;
 	struct om_ctx c;
 
 	if (!om_view_scope(&c, ret))
 		return 0;
+	if (ret == -OM_ENOENT)
+		c.need = need;
 	/* An error pointer instead of a name: nothing was looked up. */
 	if ((unsigned long)name >= (unsigned long)-4095)
 		return 0;
@@ -100,10 +104,52 @@ static __always_inline int om_view_name(struct filename *name, long ret)
 	return om_emit_absent(&c, (__u64)text);
 }
 
-SEC("fexit/do_filp_open")
-int BPF_PROG(om_view_open, int dfd, struct filename *name, void *op, struct file *ret)
+static __always_inline int om_view_opened(struct filename *name, struct open_flags___omega *op,
+					  long ret)
 {
-	return om_view_name(name, (long)ret);
+	__u32 need = OM_MAY_READ;
+
+	if (ret == -OM_ENOENT && BPF_CORE_READ(op, open_flag) & OM_O_CREAT)
+		need = OM_MAY_CREATE;
+	return om_view_name(name, ret, need);
+}
+
+SEC("fexit/do_filp_open")
+int BPF_PROG(om_view_open, int dfd, struct filename *name, struct open_flags___omega *op,
+	     struct file *ret)
+{
+	return om_view_opened(name, op, (long)ret);
+}
+
+SEC("fexit/do_file_open")
+int BPF_PROG(om_view_file_open, int dfd, struct filename *name, struct open_flags___omega *op,
+	     struct file *ret)
+{
+	return om_view_opened(name, op, (long)ret);
+}
+
+/*
+ * That the parent is not there is all these two see; what its last component is, the hooks of BPF-LSM or
+ * EROFS below answer. Only one is attached: the first is inlined into the second from 6.16 or so on.
+ */
+SEC("fexit/path_parentat")
+int BPF_PROG(om_view_parent, struct nameidata___omega *nd, unsigned int flags, void *parent,
+	     int ret)
+{
+	return ret == -OM_ENOENT ? om_view_name(BPF_CORE_READ(nd, name), ret, OM_MAY_CREATE) : 0;
+}
+
+/* Seven arguments, more than the macro can name: taken by number. */
+SEC("fexit/__filename_parentat")
+int om_view_parentat(void *ctx)
+{
+	__u64 name = 0, ret = 0;
+
+	if (bpf_get_func_ret(ctx, &ret) || (int)ret != -OM_ENOENT)
+		return 0;
+	if (bpf_get_func_arg(ctx, 1, &name))
+		return 0;
+	return om_view_name((struct filename *)name, (int)ret, OM_MAY_CREATE);
 }
 
 SEC("fexit/filename_lookup")
@@ -111,7 +157,7 @@ int BPF_PROG(om_view_lookup, int dfd, struct filename *name, unsigned int flags,
 	     void *root, int ret)
 {
 	/* A look-up changes nothing: EROFS from here would be another layer's. */
-	return ret == -OM_ENOENT ? om_view_name(name, ret) : 0;
+	return ret == -OM_ENOENT ? om_view_name(name, ret, OM_MAY_READ) : 0;
 }
 
 /*

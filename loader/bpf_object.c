@@ -112,13 +112,16 @@ bool om_prog_fits(const struct om_prog *row)
 		return true;
 	if ((row->flags & OM_PROG_SENDPAGE) && !has_sendpage())
 		return false;
+	if (row->unless && om_btf_args(row->unless) >= 0)
+		return false;
 	args = om_btf_args(row->target);
 	return args >= 0 && (!row->args || (uint32_t)args == row->args);
 }
 
 bool om_prog_drifted(const struct om_prog *row)
 {
-	if (!row->target || (row->flags & OM_PROG_SENDPAGE) || om_btf_args(row->target) < 0)
+	if (!row->target || row->unless || (row->flags & OM_PROG_SENDPAGE) ||
+	    om_btf_args(row->target) < 0)
 		return false;
 	for (size_t i = 0; i < om_progs_count; i++)
 		if (om_progs[i].target && !strcmp(om_progs[i].target, row->target) &&

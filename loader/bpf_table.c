@@ -38,10 +38,11 @@ const char *const om_map_names[OM_MAP_COUNT] = {
 	{                                                                                \
 #prog, #object, hook, NULL, OM_LAYER_NETWORK, OM_PROG_CGROUP | OM_REQ, 0 \
 	}
-#define OM_FEXIT(object, prog, func)                                                     \
-	{                                                                                \
-#prog, #object, "fexit/" #func, #func, OM_LAYER_KERNEL, OM_PROG_FEXIT, 0 \
+#define OM_FEXIT_UNLESS(object, prog, func, other)                                              \
+	{                                                                                       \
+#prog, #object, "fexit/" #func, #func, OM_LAYER_KERNEL, OM_PROG_FEXIT, 0, other \
 	}
+#define OM_FEXIT(object, prog, func) OM_FEXIT_UNLESS(object, prog, func, NULL)
 
 /*
  * Optional are only hooks that a supported kernel lacks, each with what stands in: file_truncate
@@ -131,7 +132,10 @@ const struct om_prog om_progs[] = {
 	OM_LSM(lsm_guard, om_inode_unlink, inode_unlink, OM_REQ, 0),
 	OM_LSM(lsm_guard, om_anon_inode, inode_init_security_anon, OM_REQ, 0),
 	OM_FEXIT(view, om_view_open, do_filp_open),
+	OM_FEXIT(view, om_view_file_open, do_file_open), /* its name from 7.0 on */
 	OM_FEXIT(view, om_view_lookup, filename_lookup),
+	OM_FEXIT(view, om_view_parent, path_parentat),
+	OM_FEXIT_UNLESS(view, om_view_parentat, __filename_parentat, "path_parentat"),
 	OM_FEXIT(view, om_view_change, mnt_want_write),
 	OM_FEXIT(view, om_view_change_file, mnt_want_write_file),
 	OM_CG(cg_sock, om_connect4, "cgroup/connect4"),

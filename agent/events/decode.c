@@ -62,6 +62,8 @@ static int decode_path(const void *data, size_t len, struct om_decoded *d)
 	/* A path that is not there has no inode: the field carries the hash of its name. */
 	if (d->head.op == OM_OP_FILE_ABSENT) {
 		d->hash = e->ino;
+		if (d->head.need & OM_MAY_CREATE)
+			d->row = om_op_row(OM_OP_FILE_CREATE);
 	} else {
 		d->ino = e->ino;
 		d->dev = e->dev;

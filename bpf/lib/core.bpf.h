@@ -68,6 +68,14 @@ struct filename {
 };
 
 /* The suffix is libbpf's: user space's headers have a struct of the same name. */
+struct open_flags___omega {
+	int open_flag;
+};
+
+struct nameidata___omega {
+	struct filename *name;
+};
+
 struct pt_regs___omega {
 	unsigned long orig_ax;
 };
@@ -173,6 +181,7 @@ struct msghdr {
 #define OM_FMODE_WRITE	   0x2
 #define OM_FMODE_EXEC	   0x20
 #define OM_FMODE_BACKING   0x2000000 /* 6.5 and later: the file below an overlay's file */
+#define OM_O_CREAT	   0100
 #define OM_O_TRUNC	   01000
 #define OM_O_TMPFILE	   020000000
 #define OM_PROT_WRITE	   0x2

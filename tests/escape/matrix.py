@@ -497,7 +497,8 @@ def main():
     run_blind(rows, scene, agent, results)
     report(rows, results, "blind")
     code, out, err = agent.verify()
-    check("the log verifies", code in (0, 11), out, err)
+    if not check("the log verifies", code in (0, 11), out, err):
+        shutil.copytree(agent.state + "/audit", BUILD + "/escape/audit-" + os.uname().release, dirs_exist_ok=True)
     agent.close()
     scene.close()
     os.makedirs(BUILD + "/escape", exist_ok=True)

@@ -20,20 +20,37 @@ static uint64_t hash(const char *p, size_t n)
 	return h ? h : 1;
 }
 
-static bool host_has(const struct om_decoded *e)
+static bool has(const char *path)
 {
-	char path[OM_OBJ_MAX + 1];
 	struct stat st;
 
-	/* A relative path, or one that was cut, cannot be looked up from here. */
-	if (!e->obj_len || e->obj[0] != '/' || e->cut)
-		return false;
-	memcpy(path, e->obj, e->obj_len);
-	path[e->obj_len] = 0;
 	if (!fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT))
 		return true;
 	/* Anything but a plain "no": it may be there, so it counts as denied. */
 	return errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG;
+}
+
+static bool host_has(const struct om_decoded *e)
+{
+	char path[OM_OBJ_MAX + 1];
+	size_t n = e->obj_len;
+
+	/* A relative path, or one that was cut, cannot be looked up from here. */
+	if (!n || e->obj[0] != '/' || e->cut)
+		return false;
+	memcpy(path, e->obj, n);
+	path[n] = 0;
+	if (has(path))
+		return true;
+	if (!(e->head.need & OM_MAY_CREATE))
+		return false;
+	/* To be made, removed or renamed: the directory would have been changed, if the host has that. */
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	while (n > 1 && path[n - 1] != '/')
+		n--;
+	path[n] = 0;
+	return has(path);
 }
 
 /* The place of H, or a free one, or NULL: all are taken. */
