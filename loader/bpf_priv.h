@@ -65,7 +65,8 @@ struct om_prog {
 	uint32_t layer;	    /* OM_LAYER_* */
 	uint32_t flags;	    /* OM_PROG_* */
 	uint32_t args;	    /* arguments of the target that this flavour is for; 0: any */
-	const char *unless; /* kernel function that another row watches where it exists; NULL: none */
+	const char
+		*unless; /* kernel function that another row watches where it exists; NULL: none */
 };
 extern const struct om_prog om_progs[];
 extern const size_t om_progs_count;
