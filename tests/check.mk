@@ -5,6 +5,7 @@
 #   make check-vm     the VM parts alone (KERNELS="6.1 6.12 newest" chooses)
 #   make check-asan, check-ubsan      unit, vectors and live under a sanitizer
 #   make fuzz-short   every fuzzer, RUNS=100000 runs each; make fuzz RUNS=10000000 for long
+#   make escape       the escape matrix on three kernels, into build/escape/matrix.{md,json}
 #   make lint         layout, size and dependency rules, formatting
 #   make bench        every figure that is quoted, into build/bench/*.md (BENCHES="node chain" chooses)
 #   make demo         the whole story        make install-deps   what apt has to add
@@ -33,7 +34,11 @@ lint_part = --part lint --plain tools/lint
 # A time-out here is for one program in a machine of emulated processors.
 vm_part = --part vm-$(1) --vm $(1) --timeout 150 --env OMEGA_BUILD=$(O) \
 	$(call test_list,vm,$(O)) $(call test_list,live,$(O)) $(call test_list,fault,$(FAULT_O))
-vm_parts = $(foreach k,$(KERNELS),$(call vm_part,$(k)))
+vm_parts = $(foreach k,$(KERNELS),$(call vm_part,$(k)) $(call escape_part,$(k)))
+# The escape matrix has a machine of its own: it kills the agent and fills the ring.
+escape_part = --part escape-$(1) --vm $(1) --timeout 300 --env OMEGA_BUILD=$(O) tests/escape/matrix.py
+ESCAPE_KERNELS ?= 6.1 6.12 newest
+escape_only = $(foreach k,$(filter-out $(KERNELS),$(ESCAPE_KERNELS)),$(call escape_part,$(k)))
 
 ASAN_O  := $(O)-asan
 UBSAN_O := $(O)-ubsan
@@ -63,19 +68,23 @@ build-fuzz:
 	+@$(SUB) BUILD=fuzz O=$(FUZZ_O) fuzz-bin
 	@mkdir -p $(foreach f,$(notdir $(basename $(FUZZ_SRC))),$(FUZZ_O)/corpus/$(f))
 fetch-kernels:
-	@tests/vm/fetch $(KERNELS)
+	@tests/vm/fetch $(sort $(KERNELS) $(ESCAPE_KERNELS))
 
-.PHONY: check check-quick check-vm check-asan check-ubsan fuzz fuzz-short lint demo install-deps
-check: tests-bin build-asan build-ubsan build-fuzz build-fault fetch-kernels
-	@$(RUN) $(lint_part) $(call host_parts,$(O),) $(fault_part) $(asan_parts) $(ubsan_parts) $(fuzz_parts) $(vm_parts)
+.PHONY: escape check check-quick check-vm check-asan check-ubsan fuzz fuzz-short lint demo install-deps
+check: tests-bin escape-bin build-asan build-ubsan build-fuzz build-fault fetch-kernels
+	@$(RUN) $(lint_part) $(call host_parts,$(O),) $(fault_part) $(asan_parts) $(ubsan_parts) $(fuzz_parts) $(vm_parts) $(escape_only)
 check-quick: tests-bin
 	@OMEGA_QUICK=1 $(RUN) $(lint_part) $(call host_parts,$(O),)
-check-vm: tests-bin build-fault fetch-kernels
+check-vm: tests-bin escape-bin build-fault fetch-kernels
 	@$(RUN) $(vm_parts)
 check-asan: build-asan
 	@$(RUN) $(asan_parts)
 check-ubsan: build-ubsan
 	@$(RUN) $(ubsan_parts)
+escape: all escape-bin fetch-kernels
+	@rm -f $(O)/escape/*.json
+	@$(RUN) $(foreach k,$(ESCAPE_KERNELS),$(call escape_part,$(k))); code=$$?; \
+		tests/escape/table.py $(O)/escape $(ESCAPE_KERNELS:%=$(O)/escape/%.json) && exit $$code
 fuzz fuzz-short: build-fuzz
 	@$(RUN) $(fuzz_parts)
 lint:

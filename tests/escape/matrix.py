@@ -470,7 +470,8 @@ def main():
     scene.take(BUILD + "/tests/escape/lib/driver")
     for t in tries:
         scene.take(t.program)
-    results = {t.id: {"row": t.row["row"], "name": t.name, "kind": t.kind, "denials": t.denials} for t in tries}
+    results = {t.id: {"row": t.row["row"], "name": t.name, "kind": t.kind, "denials": t.denials,
+                       "silent": "" if t.denials else t.why} for t in tries}
     assert len(results) == len(tries), "two tries of one row share a name"
     brane = Brane(agent, scene, "granted", True)
     for t in tries:
