@@ -97,6 +97,9 @@ int om_bpf_brane_publish(struct om_bpf *b, const struct om_slot *slot, struct om
 	OM_MUST_CHECK;
 int om_bpf_brane_get(struct om_bpf *b, uint32_t brane, struct om_slot *out, struct om_err *err)
 	OM_MUST_CHECK;
+/* OM_ERR_BPF_VERIFY unless the cgroup CGID leads to BRANE: without that its network is not filtered. */
+int om_bpf_brane_led(struct om_bpf *b, uint64_t cgid, uint32_t brane, struct om_err *err)
+	OM_MUST_CHECK;
 /* Takes the brane out of the maps. Only when its cgroup is gone or empty. */
 int om_bpf_brane_withdraw(struct om_bpf *b, uint32_t brane, struct om_err *err) OM_MUST_CHECK;
 /*

@@ -38,6 +38,19 @@ int om_bpf_brane_get(struct om_bpf *b, uint32_t brane, struct om_slot *out, stru
 	return ret ? om_map_error(err, OM_MAP_BRANES, ret, "cannot read") : 0;
 }
 
+int om_bpf_brane_led(struct om_bpf *b, uint64_t cgid, uint32_t brane, struct om_err *err)
+{
+	uint32_t led = 0;
+	int ret = bpf_map_lookup_elem(b->maps[OM_MAP_CGROUPS], &cgid, &led);
+
+	if (ret && ret != -ENOENT)
+		return om_map_error(err, OM_MAP_CGROUPS, ret, "cannot read");
+	if (ret || led != brane)
+		return om_err_set(err, OM_ERR_BPF_VERIFY, -EUCLEAN,
+				  "om_cgroups: the cgroup leads to brane %u, not %u", led, brane);
+	return 0;
+}
+
 int om_bpf_brane_withdraw(struct om_bpf *b, uint32_t brane, struct om_err *err)
 {
 	struct om_slot slot;

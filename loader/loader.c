@@ -84,10 +84,18 @@ static int open_kernel(struct om_loader *l, struct om_err *err)
 	int ret = om_bpf_open(&o, &l->bpf, &got, &why);
 	/* Half a set of pins is not a missing feature: going on would run branes without policy. */
 	if (ret < 0 && om_err_exit(why.id) != 9) {
+		/*
+		 * A missing link is a hook that denies nothing any more. No brane runs on without it:
+		 * all are frozen until an agent finds the pins whole.
+		 */
+		if (why.id == OM_ERR_BPF_PIN)
+			(void)!om_cgroup_freeze(l->parent, true, NULL);
 		if (err)
 			*err = why;
 		return ret;
 	}
+	if (om_cgroup_event(l->parent, "frozen") == 1)
+		(void)!om_cgroup_freeze(l->parent, false, NULL);
 	for (uint32_t layer = OM_LAYER_KERNEL; layer <= OM_LAYER_NETWORK; layer <<= 1)
 		if (o.layers & layer && !(got & layer))
 			missing(l, layer,

@@ -122,6 +122,9 @@ static int verify_kernel(struct om_loader *l, const struct stored *s, struct om_
 			return om_err_set(err, OM_ERR_TAMPERED, -EBADMSG,
 					  "slot: policy %u flags %x, expected %u %x", slot.policy,
 					  slot.flags, want.policy, want.flags);
+		ret = om_bpf_brane_led(l->bpf, i->cgid, i->brane, err);
+		if (ret < 0)
+			return ret;
 		ret = om_bpf_policy_verify(l->bpf, i->policy, &s->b, s->objects, s->st.object_count,
 					   err);
 		if (ret < 0)

@@ -203,6 +203,10 @@ class Agent:
                     held[os.path.relpath(path, self.bpffs)] = dump.stderr.decode()
         return held
 
+    def pin_dir(self):
+        """The directory of pins; its name carries the version of the ABI."""
+        return "%s/%s" % (self.bpffs, [n for n in os.listdir(self.bpffs) if n[0] == "v" and n[1:].isdigit()][0])
+
     def pins(self):
         return sorted(os.path.join(b, f) for b, d, files in os.walk(self.bpffs) for f in files + d)
 

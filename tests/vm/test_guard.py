@@ -15,7 +15,7 @@ from omegad import BUILD, Agent, Refused, check, done, skip_all, until  # noqa: 
 
 # One line for each way: "NAME reached" or "NAME errno". perl-base is on every Debian.
 TRY = r"""
-my ($out, $run, $state, $bpffs, $cgroup, $libexec, $harm, @pids) = @ARGV;
+my ($out, $run, $state, $pins, $cgroup, $libexec, $harm, @pids) = @ARGV;
 open(STDOUT, ">", $out) or die "cannot write $out: $!";
 $| = 1;
 sub say1 { my ($name, $ok) = @_; printf "%%s %%s\n", $name, $ok ? "reached" : $! + 0; }
@@ -29,7 +29,7 @@ say1("list run", lists($run));
 say1("list branes", lists("$run/branes"));
 say1("list state", lists($state));
 say1("list audit", lists("$state/audit"));
-say1("list pins", lists("$bpffs/v1"));
+say1("list pins", lists("$pins"));
 say1("read key", reads("$state/substrate.key"));
 say1("read one-time key", reads("$run/signer/next.key"));
 say1("read log", reads(glob0("$state/audit/stream")));
@@ -47,7 +47,7 @@ for my $p (@pids) {
   say1("limits of $i", sys(302, $p, 1, pack("Q2", ~0, ~0), 0) == 0);
   $i++;
 }
-my $path = "$bpffs/v1/om_branes\0";
+my $path = "$pins/om_branes\0";
 my $attr = pack("Q L L x112", unpack("Q", pack("P", $path)), 0, 0);
 say1("bpf get pin", sys(321, 7, $attr, 16) >= 0);
 my $next = pack("L L L x112", 0, 0, 0);
@@ -63,11 +63,11 @@ say1("rename state", rename($state, "$state.x"));
 say1("link key", link("$state/substrate.key", "/tmp/k"));
 say1("make in run", open(my $m, ">", "$run/x"));
 say1("unlink socket", unlink("$run/control.sock"));
-say1("unlink pin", unlink("$bpffs/v1/om_task_kill"));
-say1("rename pins", rename("$bpffs/v1", "$bpffs/v2"));
-say1("rmdir pins", rmdir($bpffs));
+say1("unlink pin", unlink("$pins/om_task_kill"));
+say1("rename pins", rename("$pins", "$pins-2"));
+say1("rmdir pins", rmdir($pins));
 say1("chmod state", chmod(0777, $state));
-say1("chmod pin", chmod(0666, "$bpffs/v1/om_branes"));
+say1("chmod pin", chmod(0666, "$pins/om_branes"));
 say1("write program", open(my $w, "+<", "$libexec/omegad-load"));
 say1("unlink program", unlink("$libexec/omegad-load"));
 say1("cgroup kill", open(my $c, ">", "$cgroup/cgroup.kill"));
@@ -121,7 +121,7 @@ def refusals(a):
         ("the log under another name", view, "read", alias + "/", a.state),
         ("names in the run directory", view, "create", a.run + "/x*", a.run),
         ("the pins", bare, "read", link(a, a.bpffs) + "/", a.bpffs),
-        ("one pin", bare, "write", link(a, a.bpffs + "/v1/om_branes"), a.bpffs),
+        ("one pin", bare, "write", link(a, a.pin_dir() + "/om_branes"), a.bpffs),
         ("the bpf file system, writable", bare, "write", link(a, "/sys/fs/bpf") + "/", a.bpffs),
         ("the programs, writable", view, "write", BUILD + "/", BUILD),
         ("one program, writable", view, "write", BUILD + "/omegad-load", BUILD),
@@ -159,7 +159,7 @@ def reach(a):
     a.apply(text('["kernel", "network"]', name="guarded", read=[link(a, "/") + "/"]))
     out = a.dir + "-out"
     os.mkdir(out)
-    where = [a.run, a.state, a.bpffs, a.cgroup, BUILD]
+    where = [a.run, a.state, a.pin_dir(), a.cgroup, BUILD]
     got = subprocess.run(["perl", "-e", script, out + "/free", *where, "0", *map(str, pids(a))], capture_output=True)
     free = ways(out + "/free")
     check("the program runs", not got.returncode, got.stderr.decode())

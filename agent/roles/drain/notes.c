@@ -163,7 +163,7 @@ static int on_adopted(struct drain *d, const struct om_wire_note *n, struct om_e
 {
 	struct om_data data;
 	struct brane *b;
-	char hex[17], layers[32];
+	char hex[17], layers[32], code[8];
 	int ret;
 
 	if (life_is_over(d, &n->brane))
@@ -178,6 +178,8 @@ static int on_adopted(struct drain *d, const struct om_wire_note *n, struct om_e
 	om_data_word(&data, "layers", layer_words(n->brane.layers, layers, sizeof(layers)));
 	om_data_int(&data, "num", n->brane.brane);
 	om_data_int(&data, "pid", n->brane.init_pid);
+	if (n->err_id)
+		om_data_word(&data, "err", om_err_code((enum om_err_id)n->err_id, code));
 	if (n->text[0])
 		om_data_bytes(&data, "text", n->text, strlen(n->text));
 	ret = drain_put(d, b, n->what == OM_NOTE_TAMPERED ? "tamper" : "adopt", &data,
@@ -269,8 +271,12 @@ static int write_note(struct drain *d, const struct om_wire_note *n, struct om_e
 		return on_started(d, n, err);
 	case OM_NOTE_EXITED:
 		return on_exited(d, n, err);
-	case OM_NOTE_ADOPTED:
 	case OM_NOTE_TAMPERED:
+		/* No brane: the pins themselves are damaged. */
+		if (!n->brane.name[0])
+			return simple(d, NULL, "tamper", n, OM_LOG_URGENT, err);
+		return on_adopted(d, n, err);
+	case OM_NOTE_ADOPTED:
 		return on_adopted(d, n, err);
 	case OM_NOTE_CUT_SHORT:
 		return simple(d, b, "recover.brane", n, 0, err);

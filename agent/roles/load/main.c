@@ -106,12 +106,27 @@ static void adopted(const struct om_brane_info *info, enum om_adopted how, const
 		load_ended(a->l, info);
 }
 
+/* Pins that cannot be trusted: the branes are frozen already; the log says why before the role ends. */
+static void tell_damaged(struct load *l, const struct om_err *why)
+{
+	struct om_err ignored = {0};
+	struct om_wire_note n;
+
+	load_note_init(&n, OM_NOTE_TAMPERED, NULL, NULL);
+	n.err_id = (uint32_t)why->id;
+	snprintf(n.text, sizeof(n.text), "%.*s", (int)sizeof(n.text) - 1, why->text);
+	if (load_note_send(l, &n, true, &ignored) < 0)
+		om_slog_err(OM_FAIL, "damage_unrecorded", NULL, &ignored);
+}
+
 static int begin(struct load *l, const struct om_loader_opts *o, struct om_err *err)
 {
 	struct adoption a = {.l = l};
 	struct om_wire_note n;
 	int ret = om_loader_open(o, &l->l, &l->layers, err);
 
+	if (ret < 0 && err->id == OM_ERR_BPF_PIN)
+		tell_damaged(l, err);
 	if (ret < 0)
 		return ret;
 	/* Loading BPF reads the kernel's types: megabytes that are never needed again. */
