@@ -79,7 +79,7 @@ endif
 LIB_DIRS_base     := base
 LIB_DIRS_policies := policies policies/manifest policies/caps policies/ir policies/engine policies/lint policies/emit policies/profiles
 LIB_DIRS_chain    := agent/chain agent/chain/format agent/chain/signer agent/chain/verify
-LIB_DIRS_loader   := loader loader/txn loader/process loader/net
+LIB_DIRS_loader   := loader loader/txn loader/process loader/net loader/guard
 LIB_DIRS_agent    := agent/role agent/events agent/varlink
 LIB_DIRS_ctl      := agent/ctl/lib agent/ctl/log
 LIBS := base policies chain loader agent ctl

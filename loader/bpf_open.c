@@ -108,6 +108,17 @@ static int remove_pins(const char *dir)
 
 /* --- making --- */
 
+int om_prog_attach(const struct om_bpf_opts *opts, struct bpf_program *prog,
+		   const struct om_prog *row, struct bpf_link **out, struct om_err *err)
+{
+	*out = row->flags & OM_PROG_CGROUP ? bpf_program__attach_cgroup(prog, opts->parent_fd)
+					   : bpf_program__attach(prog);
+	if (!*out)
+		return om_err_sys(err, OM_ERR_BPF_LOAD, -errno, "cannot attach %s to %s", row->name,
+				  row->hook);
+	return 0;
+}
+
 static int attach_one(const struct om_bpf_opts *opts, const char *dir, struct bpf_program *prog,
 		      const struct om_prog *row, uint32_t *links, struct om_err *err)
 {
@@ -122,11 +133,9 @@ static int attach_one(const struct om_bpf_opts *opts, const char *dir, struct bp
 		ret = bpf_program__pin(prog, path);
 		return ret ? om_err_sys(err, OM_ERR_BPF_PIN, ret, "cannot pin %s", row->name) : 0;
 	}
-	link = row->flags & OM_PROG_CGROUP ? bpf_program__attach_cgroup(prog, opts->parent_fd)
-					   : bpf_program__attach(prog);
-	if (!link)
-		return om_err_sys(err, OM_ERR_BPF_LOAD, -errno, "cannot attach %s to %s", row->name,
-				  row->hook);
+	ret = om_prog_attach(opts, prog, row, &link, err);
+	if (ret)
+		return ret;
 	ret = bpf_link__pin(link, path);
 	/* Closes our descriptor; the pin keeps the link. */
 	bpf_link__destroy(link);
@@ -252,7 +261,8 @@ static int make_pins(const struct om_bpf_opts *opts, const char *dir, struct om_
 	}
 	if (!layers)
 		return err->ret; /* the last refusal says why */
-	return set_state(dir, layers, links, err);
+	ret = om_bpf_build_set(dir, err);
+	return ret ? ret : set_state(dir, layers, links, err);
 }
 
 /* --- adopting --- */
@@ -343,13 +353,18 @@ static int adopt(struct om_bpf *b, const struct om_bpf_opts *opts, const char *d
 	if (ret)
 		return om_map_error(err, OM_MAP_STATE, ret, "cannot read");
 	b->layers = state.layers;
+	/* Before anything is attached: pins of another parent are not ours to change. */
+	ret = open_map(b, dir, OM_MAP_CONFIG, err);
+	if (!ret)
+		ret = check_config(b, opts, err);
+	if (!ret)
+		ret = om_bpf_upgrade(opts, dir, &state, b->maps[OM_MAP_STATE], err);
 	for (int i = 0; i < OM_MAP_COUNT && !ret; i++) {
-		if (i == OM_MAP_STATE || (i >= OM_MAP_KERNEL && !(state.layers & OM_LAYER_KERNEL)))
+		if (i == OM_MAP_STATE || i == OM_MAP_CONFIG ||
+		    (i >= OM_MAP_KERNEL && !(state.layers & OM_LAYER_KERNEL)))
 			continue;
 		ret = open_map(b, dir, (enum om_map)i, err);
 	}
-	if (!ret)
-		ret = check_config(b, opts, err);
 	if (!ret)
 		ret = check_links(dir, &state, err);
 	if (!ret)

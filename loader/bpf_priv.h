@@ -106,6 +106,16 @@ void om_bpf_quiet(void); /* libbpf's messages go to error texts, never to stderr
 /* 0: the kernel calls BPF-LSM programs. OM_ERR_BPF_UNSUPPORTED: it does not, whatever it loads. */
 int om_bpf_canary(struct om_err *err) OM_MUST_CHECK;
 
+/* Attaches PROG as ROW says. *OUT is the caller's. */
+int om_prog_attach(const struct om_bpf_opts *opts, struct bpf_program *prog,
+		   const struct om_prog *row, struct bpf_link **out, struct om_err *err)
+	OM_MUST_CHECK;
+
+/* guard/upgrade.c: records in DIR which build's programs are attached; replaces those of another. */
+int om_bpf_build_set(const char *dir, struct om_err *err) OM_MUST_CHECK;
+int om_bpf_upgrade(const struct om_bpf_opts *opts, const char *dir, struct om_state *state,
+		   int state_map, struct om_err *err) OM_MUST_CHECK;
+
 int om_map_error(struct om_err *err, enum om_map map, int ret, const char *doing);
 
 /* Entries of one policy, merged: two granted paths may lead to one object. */
