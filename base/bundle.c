@@ -31,6 +31,7 @@ static const struct om_bundle_sec sections[OM_SEC_COUNT] = {
 	[OM_SEC_CGROUP] = {"cgroup", sizeof(struct om_b_cgroup), 32},
 	[OM_SEC_RLIMIT] = {"rlimit", sizeof(struct om_b_rlimit), 16},
 	[OM_SEC_GRANTS] = {"grants", sizeof(struct om_b_grant), OM_GRANTS_MAX},
+	[OM_SEC_DIGESTS] = {"digests", sizeof(struct om_b_digest), OM_DIGESTS_MAX},
 };
 
 /* Fixed width: the block is written by one program and read by another. */
@@ -46,6 +47,7 @@ _Static_assert(sizeof(struct om_b_insn) == 8, "om_b_insn");
 _Static_assert(sizeof(struct om_b_cgroup) == 16, "om_b_cgroup");
 _Static_assert(sizeof(struct om_b_rlimit) == 16, "om_b_rlimit");
 _Static_assert(sizeof(struct om_b_grant) == 8, "om_b_grant");
+_Static_assert(sizeof(struct om_b_digest) == 36, "om_b_digest");
 
 const struct om_bundle_sec *om_bundle_sec(enum om_section sec)
 {

@@ -138,7 +138,8 @@ static int check_files(const struct om_bundle *b, struct om_err *err)
 			return bad(err, OM_SEC_FILES, i, "path");
 		if (!prefix || !suffix || strchr(prefix, '/') || strchr(suffix, '/'))
 			return bad(err, OM_SEC_FILES, i, "pattern");
-		if ((f->self | f->tree | f->pattern_may) & ~MAY_ALL)
+		if ((f->self & ~(MAY_ALL | OM_MAY_EXEC_BOUND)) ||
+		    ((f->tree | f->pattern_may) & ~MAY_ALL))
 			return bad(err, OM_SEC_FILES, i, "unknown bits");
 		if (f->exact > 1 || (f->exact && (!*prefix || *suffix)))
 			return bad(err, OM_SEC_FILES, i, "exact");
@@ -147,6 +148,35 @@ static int check_files(const struct om_bundle *b, struct om_err *err)
 			return bad(err, OM_SEC_FILES, i, "pattern without rights");
 		if (!grant_ok(b, f->grant))
 			return bad(err, OM_SEC_FILES, i, "grant");
+	}
+	return 0;
+}
+
+/* What a row is bound to: of every bound row something, of others nothing, each once. */
+static int check_digests(const struct om_bundle *b, struct om_err *err)
+{
+	uint32_t n, files, at = 0;
+	const struct om_b_digest *d = om_bundle_section(b, OM_SEC_DIGESTS, &n);
+	const struct om_b_file *f = om_bundle_section(b, OM_SEC_FILES, &files);
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (d[i].file >= files || !(f[d[i].file].self & OM_MAY_EXEC_BOUND))
+			return bad(err, OM_SEC_DIGESTS, i, "file");
+		if (i && (d[i].file < d[i - 1].file ||
+			  (d[i].file == d[i - 1].file &&
+			   memcmp(d[i - 1].sha256, d[i].sha256, sizeof(d->sha256)) >= 0)))
+			return bad(err, OM_SEC_DIGESTS, i, "not sorted");
+	}
+	for (uint32_t i = 0; i < files; i++) {
+		if (!(f[i].self & OM_MAY_EXEC_BOUND))
+			continue;
+		/* The map finds contents by the grant: a row without one would share them with others. */
+		if (f[i].grant == UINT32_MAX)
+			return bad(err, OM_SEC_FILES, i, "contents without a grant");
+		while (at < n && d[at].file < i)
+			at++;
+		if (at == n || d[at].file != i)
+			return bad(err, OM_SEC_FILES, i, "bound to no content");
 	}
 	return 0;
 }
@@ -316,6 +346,8 @@ int om_bundle_check(const struct om_bundle *b, struct om_err *err)
 		ret = check_words(b, OM_SEC_ENV, err);
 	if (!ret)
 		ret = check_files(b, err);
+	if (!ret)
+		ret = check_digests(b, err);
 	if (!ret)
 		ret = check_view(b, err);
 	if (!ret)

@@ -11,6 +11,7 @@
 
 #include <omega/addr.h>
 #include <omega/request.h>
+#include <omega/sha256.h>
 
 static const char *const op_names[OM_OP_COUNT] = {
 	[OM_OP_NONE] = "none",
@@ -111,6 +112,20 @@ static int parse_path(struct om_request *req, const char *s, size_t len, struct 
 	return take_text(req, s, len, "a path shorter than 4096 bytes", err);
 }
 
+/* "sha256:HEX " in front of a path, which never begins so. Returns its length, 0: none, -EINVAL. */
+static int take_digest(struct om_request *req, const char *s, size_t len)
+{
+	static const char tag[] = "sha256:";
+	const size_t head = sizeof(tag) - 1, all = head + 64 + 1;
+
+	if (len < head || memcmp(s, tag, head) != 0)
+		return 0;
+	if (len < all || s[all - 1] != ' ' || !om_sha256_parse(s + head, req->sha256))
+		return -EINVAL;
+	req->has_sha256 = true;
+	return (int)all;
+}
+
 /* Printable and unbroken: these words end up in reports. */
 static int parse_word(struct om_request *req, const char *s, size_t len, struct om_err *err)
 {
@@ -178,6 +193,14 @@ int om_request_parse(const char *text, size_t len, struct om_request *req, struc
 	if (memchr(text, 0, len))
 		return bad(err, "text without NUL bytes");
 
+	if (op == OM_OP_FILE_EXEC) {
+		ret = take_digest(req, arg, arg_len);
+		if (ret < 0)
+			return bad(err,
+				   "sha256: and 64 lower-case hexadecimal digits, a space, a path");
+		arg += ret;
+		arg_len -= (size_t)ret;
+	}
 	if (op >= OM_OP_FILE_READ && op <= OM_OP_FILE_ABSENT)
 		return parse_path(req, arg, arg_len, err);
 	if (op == OM_OP_NET_CONNECT)
@@ -211,6 +234,11 @@ void om_request_format(const struct om_request *req, char *buf, size_t size)
 		snprintf(buf, size, "%s %s:%u/%s", op, addr, req->port, om_proto_name(req->proto));
 	} else if (req->op == OM_OP_NET_LISTEN) {
 		snprintf(buf, size, "%s %u/%s", op, req->port, om_proto_name(req->proto));
+	} else if (req->has_sha256) {
+		char hex[65];
+
+		om_sha256_format(req->sha256, hex);
+		snprintf(buf, size, "%s sha256:%s %s", op, hex, req->text);
 	} else if (req->text[0]) {
 		snprintf(buf, size, "%s %s", op, req->text);
 	} else {

@@ -254,3 +254,34 @@ void om_sha256_nodes(const uint8_t pairs[][OM_SHA256_LEN], size_t n, uint8_t out
 		put_words(ha, out[i]);
 	}
 }
+
+void om_sha256_format(const uint8_t digest[static OM_SHA256_LEN], char out[static 65])
+{
+	static const char hex[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < OM_SHA256_LEN; i++) {
+		out[2 * i] = hex[digest[i] >> 4];
+		out[2 * i + 1] = hex[digest[i] & 15];
+	}
+	out[64] = '\0';
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool om_sha256_parse(const char *text, uint8_t out[static OM_SHA256_LEN])
+{
+	for (size_t i = 0; i < OM_SHA256_LEN; i++) {
+		int hi = hex_digit(text[2 * i]);
+		int lo = hi < 0 ? -1 : hex_digit(text[2 * i + 1]);
+
+		if (lo < 0)
+			return false;
+		out[i] = (uint8_t)(hi << 4 | lo);
+	}
+	return true;
+}

@@ -2,17 +2,38 @@
  * Questions answered here: may this file become code in this brane, by execve or by mapping? May memory
  * that no granted file backs be executable?
  *
+ * An object that is bound to contents runs with one of them only: lsm_hash has looked, content.bpf.h
+ * compares.
+ *
  * The inputs are the kernel's own: the file that execve opened (not its name), the file behind a
  * mapping, the protection that the kernel will apply (READ_IMPLIES_EXEC included). `ld.so FILE`, memfd,
  * dlopen and LD_PRELOAD all end in mmap_file or file_mprotect with PROT_EXEC and are decided there.
  */
 #define OM_KERNEL_LAYER 1
 #include "bpf/lib/core.bpf.h"
+#include "bpf/lib/null.bpf.h"
 #include "bpf/lib/scope.bpf.h"
 #include "bpf/lib/walk.bpf.h"
 #include "bpf/lib/path.bpf.h"
+#include "bpf/lib/content.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
+
+/*
+ * Whether FILE has a content that its grant names. As om_deny_path: 1 denied, 0 not. QUIET: a denial that
+ * audit mode lets pass was recorded before.
+ */
+static __always_inline int om_check_content(struct om_ctx *c, struct file *file, int quiet)
+{
+	if (!om_content_check(c, file))
+		return 0;
+	if (quiet && !om_verdict(c))
+		return 0;
+	c->need = OM_MAY_EXEC;
+	c->dentry = (__u64)file->f_path.dentry;
+	c->mnt = (__u64)file->f_path.mnt;
+	return om_emit_content(c);
+}
 
 SEC("lsm/bprm_check_security")
 int BPF_PROG(om_bprm_check, struct linux_binprm *bprm)
@@ -26,10 +47,12 @@ int BPF_PROG(om_bprm_check, struct linux_binprm *bprm)
 	c.need = om_file_missing(&c, d, OM_MAY_EXEC);
 	if (!c.need)
 		return 0;
+	OM_HOOK(&c, "bprm_check");
+	if (c.need == OM_MAY_EXEC_BOUND)
+		OM_RETURN(om_check_content(&c, bprm->file, 0), OM_EACCES);
 	/* execve opened the file through file_open, which has recorded this one in audit mode. */
 	if (!om_verdict(&c))
 		return 0;
-	OM_HOOK(&c, "bprm_check");
 	OM_RETURN(om_deny_path(&c, d, bprm->file->f_path.mnt), OM_EACCES);
 }
 
@@ -44,18 +67,20 @@ static __always_inline int om_mem_exec(struct om_ctx *c)
 	return om_emit(c, &none, OM_BODY_NONE);
 }
 
-/*
- * 1: a file is behind the mapping. Up to 6.17 or so the verifier takes the hook's pointer for never NULL
- * and drops a comparison with NULL as dead code: a task that maps anonymous memory would then stop the
- * machine. Read as a number, it is compared. A failed read counts as no file.
- */
-static __always_inline int om_mapped(void *ctx)
+/* 1: FILE is the program that the task runs. */
+static __always_inline int om_is_exe(struct file *file)
 {
-	__u64 file = 0;
+	struct task_struct___mm *task = (void *)bpf_get_current_task();
 
-	if (bpf_probe_read_kernel(&file, sizeof(file), ctx))
-		return 0;
-	return file != 0;
+	return BPF_CORE_READ(task, mm, exe_file, f_inode) == file->f_inode;
+}
+
+/* What is missing on FILE is recorded as such, not as a content that nobody looked at. */
+static __always_inline int om_deny_exec(struct om_ctx *c, struct file *file)
+{
+	if (c->need & OM_MAY_EXEC_BOUND)
+		c->need = (c->need & ~OM_MAY_EXEC_BOUND) | OM_MAY_EXEC;
+	return om_deny_path(c, file->f_path.dentry, file->f_path.mnt);
 }
 
 SEC("lsm/mmap_file")
@@ -82,9 +107,16 @@ int BPF_PROG(om_mmap_file, struct file *file, unsigned long reqprot, unsigned lo
 	c.need = om_file_missing(&c, file->f_path.dentry, need);
 	if (!c.need)
 		return 0;
-	OM_RETURN(om_deny_path(&c, file->f_path.dentry, file->f_path.mnt), OM_EACCES);
+	/* The program itself, which execve maps: bprm_check has recorded this one in audit mode. */
+	if (c.need == OM_MAY_EXEC_BOUND)
+		OM_RETURN(om_check_content(&c, file, om_is_exe(file)), OM_EACCES);
+	OM_RETURN(om_deny_exec(&c, file), OM_EACCES);
 }
 
+/*
+ * Executable later than mapped: an object that is bound to contents is refused. The content cannot be
+ * read under the lock that mprotect holds, and pages that are in use already are not the file's any more.
+ */
 SEC("lsm/file_mprotect")
 int BPF_PROG(om_file_mprotect, struct vm_area_struct *vma, unsigned long reqprot,
 	     unsigned long prot)
@@ -107,5 +139,5 @@ int BPF_PROG(om_file_mprotect, struct vm_area_struct *vma, unsigned long reqprot
 	c.need = om_file_missing(&c, file->f_path.dentry, need);
 	if (!c.need)
 		return 0;
-	OM_RETURN(om_deny_path(&c, file->f_path.dentry, file->f_path.mnt), OM_EACCES);
+	OM_RETURN(om_deny_exec(&c, file), OM_EACCES);
 }

@@ -18,7 +18,8 @@ static __always_inline int om_check_file(struct om_ctx *c, struct file *file, __
 {
 	struct dentry *d = file->f_path.dentry;
 
-	c->need = om_file_missing(c, d, need);
+	/* What is bound to contents may be opened by execve: bprm_check and mmap_file look at the content. */
+	c->need = om_file_missing(c, d, need) & ~OM_MAY_EXEC_BOUND;
 	if (!c->need)
 		return 0;
 	return om_deny_path(c, d, file->f_path.mnt);

@@ -2,7 +2,7 @@
  * The maps: all policy, all state, shared by every program through pins of the same name.
  *
  * Comes in: entries from the loader (om_config, om_branes, om_cgroups, om_objects, om_patterns,
- * om_egress, om_listen). Goes out: om_events, om_stats, om_folds to the drain role. Each .bpf.c
+ * om_contents, om_egress, om_listen). Goes out: om_events, om_stats, om_folds to the drain role. Each .bpf.c
  * includes this file once; libbpf makes a map at its first object and reuses the pin for the others,
  * refusing one whose shape differs. Never does: let a program write policy (BPF_F_RDONLY_PROG).
  *
@@ -127,6 +127,23 @@ struct {
 	__type(key, struct om_pattern_key);
 	__type(value, struct om_pattern);
 } om_patterns SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, OM_CONTENTS_MAX);
+	__uint(map_flags, BPF_F_RDONLY_PROG | BPF_F_NO_PREALLOC);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct om_content_key);
+	__type(value, __u32);
+} om_contents SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, int);
+	__type(value, struct om_seen);
+} om_seen SEC(".maps");
 #endif
 
 #endif

@@ -8,6 +8,7 @@
 #ifndef OMEGA_LOADER_BPF_H
 #define OMEGA_LOADER_BPF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <omega/abi/event.h>
 #include <omega/abi/policy.h>
@@ -53,6 +54,9 @@ void om_bpf_free(struct om_bpf *b);
 /* Removes every pin: enforcement ends. Only for uninstalling and for tests. */
 int om_bpf_unload(const char *bpffs, struct om_err *err) OM_MUST_CHECK;
 
+/* 1: objects can be bound to contents (sha256); 0: *WHY, borrowed, says what the kernel lacks. */
+bool om_bpf_content(const struct om_bpf *b, const char **why);
+
 /* The kernel's own key of the object behind FD (O_PATH is enough); .policy is left 0. */
 int om_bpf_object_key(struct om_bpf *b, int fd, struct om_object_key *out, struct om_err *err)
 	OM_MUST_CHECK;
@@ -63,6 +67,13 @@ struct om_resolved {
 	struct om_object_val val; /* .patterns = how many of PATTERNS are used */
 	struct om_pattern patterns[OM_PATTERNS_MAX];
 };
+
+/*
+ * Before TO takes over the rights of FROM, another value for the same object: the grant that binds it to
+ * contents becomes TO's. OM_ERR_CONTENT when two grants do.
+ */
+int om_bpf_merge_bound(struct om_object_val *to, const struct om_object_val *from,
+		       struct om_err *err) OM_MUST_CHECK;
 
 /* A fresh policy number, never used before under these pins. */
 int om_bpf_policy_new(struct om_bpf *b, uint32_t *policy, struct om_err *err) OM_MUST_CHECK;

@@ -187,10 +187,14 @@ static int set_config(const struct om_bpf_opts *opts, const char *dir, struct om
 	return ret ? om_map_error(err, OM_MAP_CONFIG, ret, "cannot set") : 0;
 }
 
-static int set_state(const char *dir, uint32_t layers, uint32_t links, struct om_err *err)
+static int set_state(const char *dir, uint32_t layers, uint32_t links, bool content,
+		     struct om_err *err)
 {
-	const struct om_state state = {
-		.next_policy = 1, .next_brane = 1, .layers = layers, .links = links};
+	const struct om_state state = {.next_policy = 1,
+				       .next_brane = 1,
+				       .layers = layers,
+				       .links = links,
+				       .content = content};
 	int fd OM_CLEANUP(om_close_fd) = -1;
 	const uint32_t zero = 0;
 	char path[PATH_MAX];
@@ -211,7 +215,7 @@ static int set_state(const char *dir, uint32_t layers, uint32_t links, struct om
 
 /* Loads and attaches the objects of LAYER. */
 static int make_layer(const struct om_bpf_opts *opts, const char *dir, uint32_t layer,
-		      uint32_t *links, struct om_err *err)
+		      uint32_t *links, bool *content, struct om_err *err)
 {
 	struct bpf_object *objs[OM_OBJECTS_DEFS_MAX] = {NULL};
 	int ret = 0;
@@ -220,9 +224,12 @@ static int make_layer(const struct om_bpf_opts *opts, const char *dir, uint32_t 
 		return om_err_set(err, OM_ERR_INTERNAL, -E2BIG, "objects");
 	if (layer == OM_LAYER_KERNEL)
 		ret = om_bpf_canary(err);
+	/* A kernel that cannot tell contents has the layer; only branes with sha256 grants are refused. */
+	if (layer == OM_LAYER_KERNEL && !ret)
+		*content = !om_bpf_content_probe(NULL);
 	/* All are loaded before the first is attached: a refusal then has touched nothing. */
 	for (size_t i = 0; i < om_objects_count && !ret; i++)
-		if (om_objects_defs[i].layer == layer)
+		if (om_objects_defs[i].layer == layer && (!om_objects_defs[i].content || *content))
 			ret = om_object_load(&om_objects_defs[i], dir, NULL, &objs[i], err);
 	if (!ret)
 		ret = set_config(opts, dir, err);
@@ -245,6 +252,7 @@ static int make_pins(const struct om_bpf_opts *opts, const char *dir, struct om_
 {
 	static const uint32_t order[] = {OM_LAYER_NETWORK, OM_LAYER_KERNEL};
 	uint32_t layers = 0, links = 0;
+	bool content = false;
 	int ret;
 
 	if (mkdir(dir, 0700))
@@ -252,7 +260,7 @@ static int make_pins(const struct om_bpf_opts *opts, const char *dir, struct om_
 	for (size_t i = 0; i < OM_ARRAY_LEN(order); i++) {
 		if (!(opts->layers & order[i]))
 			continue;
-		ret = make_layer(opts, dir, order[i], &links, err);
+		ret = make_layer(opts, dir, order[i], &links, &content, err);
 		if (!ret)
 			layers |= order[i];
 		else if (err->id != OM_ERR_BPF_UNSUPPORTED && err->id != OM_ERR_CGBPF_UNSUPPORTED &&
@@ -262,7 +270,7 @@ static int make_pins(const struct om_bpf_opts *opts, const char *dir, struct om_
 	if (!layers)
 		return err->ret; /* the last refusal says why */
 	ret = om_bpf_build_set(dir, err);
-	return ret ? ret : set_state(dir, layers, links, err);
+	return ret ? ret : set_state(dir, layers, links, content, err);
 }
 
 /* --- adopting --- */
@@ -292,6 +300,8 @@ static int check_links(const char *dir, const struct om_state *state, struct om_
 	for (size_t i = 0; i < om_progs_count; i++) {
 		const struct om_prog *row = &om_progs[i];
 		int fd OM_CLEANUP(om_close_fd) = -1;
+		bool must = row->flags & OM_PROG_REQUIRED ||
+			    (row->flags & OM_PROG_CONTENT && state->content);
 		int ret;
 
 		if (!(state->layers & row->layer))
@@ -300,7 +310,7 @@ static int check_links(const char *dir, const struct om_state *state, struct om_
 		if (ret)
 			return ret;
 		fd = bpf_obj_get(path);
-		if (fd < 0 && (errno != ENOENT || (row->flags & OM_PROG_REQUIRED)))
+		if (fd < 0 && (errno != ENOENT || must))
 			return om_err_sys(err, OM_ERR_BPF_PIN, -errno, "pin %s", path);
 		if (fd >= 0 && !(row->flags & OM_PROG_RUN))
 			links++;
@@ -336,6 +346,18 @@ static int make_left(const struct om_bpf *b, struct om_err *err)
 	int ret = bpf_map_update_elem(b->maps[OM_MAP_STATS], &left, &zero, BPF_NOEXIST);
 
 	return ret && ret != -EEXIST ? om_map_error(err, OM_MAP_STATS, ret, "cannot write") : 0;
+}
+
+/* Asked at every start, like the canary; a kernel that answers no is told to those who need it. */
+static int adopt_content(struct om_bpf *b, const struct om_state *state)
+{
+	struct om_err why = {0};
+
+	b->content = om_bpf_content_probe(&why) == 0 && state->content;
+	if (!b->content)
+		(void)snprintf(b->why_content, sizeof(b->why_content), "%.159s",
+			       why.text[0] ? why.text : "the pinned programs were made without it");
+	return 0;
 }
 
 static int adopt(struct om_bpf *b, const struct om_bpf_opts *opts, const char *dir,
@@ -379,7 +401,7 @@ static int adopt(struct om_bpf *b, const struct om_bpf_opts *opts, const char *d
 	b->key_prog = bpf_obj_get(path);
 	if (b->key_prog < 0)
 		return om_err_sys(err, OM_ERR_BPF_PIN, -errno, "pin %s", path);
-	return 0;
+	return adopt_content(b, &state);
 }
 
 int om_bpf_open(const struct om_bpf_opts *opts, struct om_bpf **out, uint32_t *got,
@@ -443,6 +465,12 @@ int om_bpf_unload(const char *bpffs, struct om_err *err)
 	if (rmdir(bpffs) && errno != ENOENT)
 		return om_err_sys(err, OM_ERR_BPF_PIN, -errno, "cannot remove %s", bpffs);
 	return 0;
+}
+
+bool om_bpf_content(const struct om_bpf *b, const char **why)
+{
+	*why = b->why_content;
+	return b->content;
 }
 
 void om_bpf_drain_fds(const struct om_bpf *b, struct om_bpf_drain_fds *out)

@@ -62,8 +62,28 @@ static bool same_object(const struct om_object_key *a, const struct om_object_ke
 	return a->dev == b->dev && a->ino == b->ino && a->gen == b->gen;
 }
 
+/*
+ * Two paths to one object, one of them bound to contents: it stays bound. Its contents lie under one grant;
+ * two lists for one object would have to be united, and the author meant one of them.
+ */
+int om_bpf_merge_bound(struct om_object_val *to, const struct om_object_val *from,
+		       struct om_err *err)
+{
+	if (!(from->self & OM_MAY_EXEC_BOUND) || to->grant == from->grant)
+		return 0;
+	if (to->self & OM_MAY_EXEC_BOUND)
+		return om_err_set(err, OM_ERR_CONTENT, -EINVAL,
+				  "two exec entries with sha256 lead to one file");
+	to->grant = from->grant;
+	return 0;
+}
+
 static int merge_one(struct om_merged *m, const struct om_resolved *r, struct om_err *err)
 {
+	int ret = om_bpf_merge_bound(&m->val, &r->val, err);
+
+	if (ret)
+		return ret;
 	m->val.self |= r->val.self;
 	m->val.tree |= r->val.tree;
 	for (uint32_t i = 0; i < r->val.patterns; i++) {
@@ -146,6 +166,34 @@ void om_listen_key_of(uint32_t policy, const struct om_b_listen *l, struct om_li
 	key->proto = l->proto;
 }
 
+void om_content_key_of(uint32_t policy, const struct om_bundle *bundle, const struct om_b_digest *d,
+		       struct om_content_key *key)
+{
+	uint32_t n;
+	const struct om_b_file *f = om_bundle_section(bundle, OM_SEC_FILES, &n);
+
+	key->policy = policy;
+	key->grant = f[d->file].grant;
+	memcpy(key->sha256, d->sha256, sizeof(key->sha256));
+}
+
+static int fill_contents(struct om_bpf *b, uint32_t policy, const struct om_bundle *bundle,
+			 struct om_err *err)
+{
+	const uint32_t one = 1;
+	struct om_content_key key;
+	uint32_t n;
+	const struct om_b_digest *d = om_bundle_section(bundle, OM_SEC_DIGESTS, &n);
+
+	for (uint32_t i = 0; i < n; i++) {
+		om_content_key_of(policy, bundle, &d[i], &key);
+		int ret = bpf_map_update_elem(b->maps[OM_MAP_CONTENTS], &key, &one, BPF_NOEXIST);
+		if (ret)
+			return om_map_error(err, OM_MAP_CONTENTS, ret, "cannot write");
+	}
+	return 0;
+}
+
 static int fill_objects(struct om_bpf *b, const struct om_merged *m, uint32_t n, struct om_err *err)
 {
 	struct om_pattern_key key;
@@ -208,6 +256,8 @@ int om_bpf_policy_fill(struct om_bpf *b, uint32_t policy, const struct om_bundle
 		ret = om_merge_objects(policy, objs, n, &merged, &count, err);
 		if (!ret)
 			ret = fill_objects(b, merged, count, err);
+		if (!ret && bundle)
+			ret = fill_contents(b, policy, bundle, err);
 		if (ret)
 			return ret;
 	}
@@ -250,6 +300,7 @@ static const struct {
 } policy_maps[] = {
 	{OM_MAP_OBJECTS, sizeof(struct om_object_key), offsetof(struct om_object_key, policy)},
 	{OM_MAP_PATTERNS, sizeof(struct om_pattern_key), offsetof(struct om_pattern_key, policy)},
+	{OM_MAP_CONTENTS, sizeof(struct om_content_key), offsetof(struct om_content_key, policy)},
 	{OM_MAP_EGRESS, sizeof(struct om_egress_key), offsetof(struct om_egress_key, policy)},
 	{OM_MAP_LISTEN, sizeof(struct om_listen_key), offsetof(struct om_listen_key, policy)},
 };

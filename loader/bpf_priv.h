@@ -35,6 +35,8 @@ enum om_map {
 	OM_MAP_SOCKS,
 	OM_MAP_OBJECTS,
 	OM_MAP_PATTERNS,
+	OM_MAP_CONTENTS,
+	OM_MAP_SEEN,
 	OM_MAP_COUNT
 };
 extern const char *const om_map_names[OM_MAP_COUNT];
@@ -46,8 +48,10 @@ extern const char *const om_map_names[OM_MAP_COUNT];
 struct om_state {
 	uint32_t next_policy;
 	uint32_t next_brane;
-	uint32_t layers; /* OM_LAYER_* that were loaded whole */
-	uint32_t links;	 /* how many links are pinned */
+	uint32_t layers;  /* OM_LAYER_* that were loaded whole */
+	uint32_t links;	  /* how many links are pinned */
+	uint32_t content; /* 1: the programs of OM_PROG_CONTENT are among them */
+	uint32_t pad;
 };
 
 /* One program. The name is unique over all objects and is the link's pin name as well. */
@@ -56,6 +60,7 @@ struct om_state {
 #define OM_PROG_FEXIT	 0x4u
 #define OM_PROG_CGROUP	 0x8u
 #define OM_PROG_RUN	 0x10u /* run on demand, never attached: pinned itself */
+#define OM_PROG_CONTENT	 0x40u /* looks at contents: sha256 grants are refused without it */
 #define OM_PROG_SENDPAGE 0x20u /* only where sockets have sendpage (before 6.5) */
 struct om_prog {
 	const char *name;   /* in the object */
@@ -76,6 +81,7 @@ struct om_bpf_object_def {
 	const char *name;
 	uint32_t layer;
 	const void *(*bytes)(size_t *len);
+	bool content; /* OM_PROG_CONTENT: left out where the kernel cannot */
 };
 #define OM_OBJECTS_DEFS_MAX 16
 extern const struct om_bpf_object_def om_objects_defs[];
@@ -86,6 +92,8 @@ struct om_bpf {
 	int key_prog;		/* -1: no kernel layer */
 	int lock;		/* the bpffs directory, for flock around numbers */
 	uint32_t layers;
+	bool content;
+	char why_content[160]; /* why not */
 };
 
 /* 1: this kernel has ROW's target, with the arguments that ROW is written for. */
@@ -116,6 +124,9 @@ int om_bpf_build_set(const char *dir, struct om_err *err) OM_MUST_CHECK;
 int om_bpf_upgrade(const struct om_bpf_opts *opts, const char *dir, struct om_state *state,
 		   int state_map, struct om_err *err) OM_MUST_CHECK;
 
+/* 0: the kernel tells the SHA-256 of an open file. OM_ERR_BPF_CONTENT: it does not. */
+int om_bpf_content_probe(struct om_err *err) OM_MUST_CHECK;
+
 int om_map_error(struct om_err *err, enum om_map map, int ret, const char *doing);
 
 /* Entries of one policy, merged: two granted paths may lead to one object. */
@@ -129,6 +140,8 @@ int om_merge_objects(uint32_t policy, const struct om_resolved *objs, uint32_t n
 		     struct om_merged **out, uint32_t *count, struct om_err *err) OM_MUST_CHECK;
 void om_egress_key_of(uint32_t policy, const struct om_b_egress *e, struct om_egress_key *key);
 void om_listen_key_of(uint32_t policy, const struct om_b_listen *l, struct om_listen_key *key);
+void om_content_key_of(uint32_t policy, const struct om_bundle *bundle, const struct om_b_digest *d,
+		       struct om_content_key *key);
 void om_pattern_key_of(const struct om_object_key *dir, uint32_t index, struct om_pattern_key *key);
 
 /*

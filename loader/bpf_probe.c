@@ -53,7 +53,7 @@ int om_bpf_probe(struct om_bpf_probe *out, struct om_err *err)
 	struct om_err called = {0};
 	uint32_t lost = 0;
 
-	if (om_progs_count >= OM_ARRAY_LEN(out->hooks))
+	if (om_progs_count + 2 > OM_ARRAY_LEN(out->hooks))
 		return om_err_set(err, OM_ERR_INTERNAL, -E2BIG, "%zu hooks", om_progs_count);
 	memset(out, 0, sizeof(*out));
 	for (size_t o = 0; o < om_objects_count; o++) {
@@ -81,6 +81,15 @@ int om_bpf_probe(struct om_bpf_probe *out, struct om_err *err)
 			 called.text);
 		lost |= OM_LAYER_KERNEL;
 	}
+	out->count++;
+	/* No layer needs it, only branes with sha256 grants. */
+	called = (struct om_err){0};
+	snprintf(out->hooks[out->count].name, sizeof(out->hooks[0].name), "content told");
+	out->hooks[out->count].layer = OM_LAYER_KERNEL;
+	out->hooks[out->count].ret = om_bpf_content_probe(&called);
+	if (out->hooks[out->count].ret)
+		snprintf(out->hooks[out->count].why, sizeof(out->hooks[0].why), "%.159s",
+			 called.text);
 	out->count++;
 	out->layers = (OM_LAYER_KERNEL | OM_LAYER_NETWORK) & ~lost;
 	return 0;

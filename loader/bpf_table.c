@@ -15,6 +15,7 @@
 #include "lsm_exec.skel.h"
 #include "lsm_file.skel.h"
 #include "lsm_guard.skel.h"
+#include "lsm_hash.skel.h"
 #include "lsm_net.skel.h"
 #include "view.skel.h"
 
@@ -25,7 +26,8 @@ const char *const om_map_names[OM_MAP_COUNT] = {
 	[OM_MAP_STATS] = "om_stats",	   [OM_MAP_FOLDS] = "om_folds",
 	[OM_MAP_STATE] = "om_state",	   [OM_MAP_TASKS] = "om_tasks",
 	[OM_MAP_SOCKS] = "om_socks",	   [OM_MAP_OBJECTS] = "om_objects",
-	[OM_MAP_PATTERNS] = "om_patterns",
+	[OM_MAP_PATTERNS] = "om_patterns", [OM_MAP_CONTENTS] = "om_contents",
+	[OM_MAP_SEEN] = "om_seen",
 };
 
 #define OM_REQ OM_PROG_REQUIRED
@@ -33,6 +35,12 @@ const char *const om_map_names[OM_MAP_COUNT] = {
 	{                                                                 \
 #prog, #object, #hook, "bpf_lsm_" #hook, OM_LAYER_KERNEL, \
 			OM_PROG_LSM | (required), (args)                  \
+	}
+/* What the other program of the hook needs to know, for sha256 grants only. */
+#define OM_HASH(prog, hook)                                                             \
+	{                                                                               \
+#prog, "lsm_hash", "content/" #hook, "bpf_lsm_" #hook, OM_LAYER_KERNEL, \
+			OM_PROG_LSM | OM_PROG_CONTENT, 0                                \
 	}
 #define OM_CG(object, prog, hook)                                                        \
 	{                                                                                \
@@ -83,6 +91,8 @@ const struct om_prog om_progs[] = {
 	OM_LSM(lsm_exec, om_bprm_check, bprm_check_security, OM_REQ, 0),
 	OM_LSM(lsm_exec, om_mmap_file, mmap_file, OM_REQ, 0),
 	OM_LSM(lsm_exec, om_file_mprotect, file_mprotect, OM_REQ, 0),
+	OM_HASH(om_hash_bprm, bprm_check_security),
+	OM_HASH(om_hash_mmap, mmap_file),
 	OM_LSM(lsm_net, om_socket_create, socket_create, OM_REQ, 0),
 	OM_LSM(lsm_net, om_socket_post_create, socket_post_create, OM_REQ, 0),
 	OM_LSM(lsm_net, om_socket_connect, socket_connect, OM_REQ, 0),
@@ -171,6 +181,8 @@ const struct om_bpf_object_def om_objects_defs[] = {
 	{"lsm_file", OM_LAYER_KERNEL, lsm_file_bpf__elf_bytes},
 	{"lsm_dir", OM_LAYER_KERNEL, lsm_dir_bpf__elf_bytes},
 	{"lsm_exec", OM_LAYER_KERNEL, lsm_exec_bpf__elf_bytes},
+	/* After lsm_exec: what is attached last is called first, and lsm_exec needs what this one finds. */
+	{"lsm_hash", OM_LAYER_KERNEL, lsm_hash_bpf__elf_bytes, true},
 	{"lsm_net", OM_LAYER_KERNEL, lsm_net_bpf__elf_bytes},
 	{"view", OM_LAYER_KERNEL, view_bpf__elf_bytes},
 	{"key", OM_LAYER_KERNEL, key_bpf__elf_bytes},

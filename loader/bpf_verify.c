@@ -154,6 +154,24 @@ static int verify_objects(struct om_bpf *b, uint32_t policy, const struct om_res
 			    offsetof(struct om_pattern_key, policy), policy, patterns, err);
 }
 
+static int verify_contents(struct om_bpf *b, uint32_t policy, const struct om_bundle *bundle,
+			   bool both, struct om_err *err)
+{
+	uint32_t n = 0, one;
+	const struct om_b_digest *d = bundle ? om_bundle_section(bundle, OM_SEC_DIGESTS, &n) : NULL;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct om_content_key key;
+
+		om_content_key_of(policy, bundle, &d[i], &key);
+		if (bpf_map_lookup_elem(b->maps[OM_MAP_CONTENTS], &key, &one))
+			return differs(err, OM_MAP_CONTENTS, policy, "an entry is missing");
+	}
+	return !both ? 0
+		     : verify_count(b, OM_MAP_CONTENTS, sizeof(struct om_content_key),
+				    offsetof(struct om_content_key, policy), policy, n, err);
+}
+
 static int verify_egress(struct om_bpf *b, uint32_t policy, const struct om_bundle *bundle,
 			 bool both, struct om_err *err)
 {
@@ -202,6 +220,8 @@ static int verify(struct om_bpf *b, uint32_t policy, const struct om_bundle *bun
 
 	if (b->layers & OM_LAYER_KERNEL)
 		ret = verify_objects(b, policy, objs, n, both, err);
+	if (!ret && b->layers & OM_LAYER_KERNEL)
+		ret = verify_contents(b, policy, bundle, both, err);
 	if (!ret)
 		ret = verify_egress(b, policy, bundle, both, err);
 	if (!ret)

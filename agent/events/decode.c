@@ -79,6 +79,24 @@ static int decode_path(const void *data, size_t len, struct om_decoded *d)
 	return 0;
 }
 
+static int decode_content(const void *data, size_t len, struct om_decoded *d)
+{
+	static const char *const words[] = {
+		[OM_CONTENT_OTHER] = "other-content",
+		[OM_CONTENT_WRITERS] = "open-for-writing",
+		[OM_CONTENT_UNREAD] = "content-unknown",
+	};
+	const struct om_event_content *e = data;
+
+	if (len < sizeof(*e) || e->why >= OM_ARRAY_LEN(words) || !words[e->why])
+		return -EBADMSG;
+	d->why = words[e->why];
+	d->grant = e->grant;
+	d->has_sha256 = e->why != OM_CONTENT_UNREAD;
+	memcpy(d->sha256, e->sha256, sizeof(d->sha256));
+	return decode_path(data, sizeof(e->path), d);
+}
+
 static const char *proto_name(const struct om_event_net *n)
 {
 	if (n->proto == IPPROTO_TCP || (!n->proto && n->type == SOCK_STREAM))
@@ -154,6 +172,10 @@ int om_event_decode(const void *data, size_t len, struct om_decoded *d)
 	d->hash = 0;
 	d->dev = 0;
 	d->proto = NULL;
+	d->why = NULL;
+	d->has_sha256 = false;
+	if (d->head.body == OM_BODY_CONTENT)
+		return decode_content(data, len, d);
 	if (d->head.body == OM_BODY_PATH)
 		return decode_path(data, len, d);
 	if (len < sizeof(*e))

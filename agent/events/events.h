@@ -43,6 +43,10 @@ struct om_decoded {
 	uint32_t dev;
 	uint64_t hash;	   /* of an absent path, as om_folds counts repeats; 0: none */
 	const char *proto; /* of a network event, NULL: none */
+	const char *why;   /* content did not do: in a word; NULL: not about a content */
+	bool has_sha256;
+	uint8_t sha256[32]; /* of what is there */
+	uint32_t grant;	    /* index of the grant that names others, with WHY */
 };
 
 /* DATA is 8-aligned. -EBADMSG when LEN, version or a length inside do not fit. */

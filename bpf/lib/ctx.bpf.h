@@ -17,8 +17,8 @@ struct om_ctx {
 	__u32 need;  /* OM_MAY_* still missing */
 	__u16 op;
 	__u8 where;
-	__u8 pad;
-	__u32 pad2;
+	__u8 why;     /* enum om_content_why */
+	__u32 grant;  /* with WHY */
 	__u64 dentry; /* addresses, for the report only: memory turns pointers into plain numbers, */
 	__u64 mnt;    /* which is what a global function may take */
 	char hook[24];

@@ -14,6 +14,7 @@
 #define OMEGA_BPF_WALK_H
 
 #include "core.bpf.h"
+#include "null.bpf.h"
 #include "event.bpf.h"
 
 #define OM_WALK_NEAR 16 /* parents read by plain loads; more go through bpf_loop */
@@ -127,22 +128,9 @@ static __noinline __u32 om_missing_far(struct om_object_key *key, struct dentry 
 #define OM_OWN_ALL  2
 
 /*
- * 1: something has the name D. From 6.4 to 6.15 the verifier takes d_inode for never NULL and drops a
- * comparison with NULL as dead code: making a file would then stop the machine. Read as a number, it
- * is compared. A failed read counts as nothing there, which grants less.
- */
-static __always_inline int om_exists(struct dentry *d)
-{
-	__u64 inode = 0;
-
-	if (bpf_probe_read_kernel(&inode, sizeof(inode), &d->d_inode))
-		return 0;
-	return inode != 0;
-}
-
-/*
  * NEED minus what POLICY grants on D, which may be a name that does not exist yet. CREATE and REMOVE
  * are asked of the directory that holds the name, so the directory's own entry gives them as well.
+ * EXEC of an object that is bound to contents comes back as EXEC_BOUND; trees around it give nothing.
  */
 static __noinline __u32 om_missing(__u32 policy, struct dentry *d, __u32 need, int own)
 {
@@ -156,12 +144,16 @@ static __noinline __u32 om_missing(__u32 policy, struct dentry *d, __u32 need, i
 		key.ino = inode->i_ino;
 		key.gen = inode->i_generation;
 		val = bpf_map_lookup_elem(&om_objects, &key);
-		if (val && val->tree & OM_MAY_NEVER)
-			return need;
-		/* CREATE on an object means "in it", not "this name". */
-		if (val)
-			need &= ~(((own == OM_OWN_ALL ? val->self : 0) | val->tree) &
-				  ~OM_MAY_CREATE);
+		if (val) {
+			__u32 self = own == OM_OWN_ALL ? val->self : 0;
+
+			if (val->tree & OM_MAY_NEVER)
+				return need;
+			if ((need & OM_MAY_EXEC) && (self & OM_MAY_EXEC_BOUND))
+				return OM_MAY_EXEC_BOUND | (need & ~OM_MAY_EXEC & ~self);
+			/* CREATE on an object means "in it", not "this name". */
+			need &= ~((self | val->tree) & ~OM_MAY_CREATE);
+		}
 	}
 	for (int i = 0; i < OM_WALK_NEAR; i++) {
 		struct dentry *parent = d->d_parent;

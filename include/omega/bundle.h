@@ -19,7 +19,7 @@
 #include <omega/limits.h>
 
 #define OM_BUNDLE_MAGIC	  "OMEGAPB1"
-#define OM_BUNDLE_VERSION 1
+#define OM_BUNDLE_VERSION 2
 
 enum om_section {
 	OM_SEC_META = 1, /* one struct om_b_meta */
@@ -35,6 +35,7 @@ enum om_section {
 	OM_SEC_CGROUP,	 /* struct om_b_cgroup: files to write */
 	OM_SEC_RLIMIT,	 /* struct om_b_rlimit */
 	OM_SEC_GRANTS,	 /* struct om_b_grant: text and position of each grant, for reports */
+	OM_SEC_DIGESTS,	 /* struct om_b_digest: contents that rows of FILES are bound to */
 	OM_SEC_COUNT
 };
 
@@ -72,6 +73,15 @@ struct om_b_file {
 	uint32_t pattern_may;	 /* OM_MAY_* for names that match; 0: no pattern */
 	uint32_t exact;		 /* pattern without a star: the name is prefix */
 	uint32_t grant;		 /* index into OM_SEC_GRANTS */
+};
+
+/*
+ * A row of FILES with OM_MAY_EXEC_BOUND in self has at least one. Sorted by file, then sha256; no
+ * duplicates.
+ */
+struct om_b_digest {
+	uint32_t file; /* index into OM_SEC_FILES */
+	uint8_t sha256[32];
 };
 
 #define OM_MNT_TMPFS  0x01u

@@ -34,6 +34,8 @@ enum om_grant_kind {
 	OM_GRANT_SYSCALL, /* syscalls.allow */
 };
 
+#define OM_DIGEST_LEN 32u /* SHA-256 */
+
 /* A place in the brane's own view. */
 struct om_grant_file {
 	const char *path;   /* absolute, canonical, no trailing slash except "/" itself */
@@ -41,6 +43,12 @@ struct om_grant_file {
 	bool tree;	    /* the manifest had a trailing slash: everything below, and itself */
 	const char *prefix; /* create pattern: path is the directory, prefix*suffix the name; */
 	const char *suffix; /* NULL, NULL: no pattern. suffix NULL, prefix set: exact name */
+	/*
+	 * With OM_MAY_EXEC_BOUND: the contents that may be executed. Only of an object; then they count
+	 * whatever a tree around it gives.
+	 */
+	const uint8_t (*sha256)[OM_DIGEST_LEN];
+	uint32_t digests;
 };
 
 struct om_grant_mount {

@@ -24,6 +24,7 @@
 #define OM_ARGV_MAX		256u
 #define OM_ENV_MAX		256u
 #define OM_BUNDLE_MAX		(8u * 1024u * 1024u)
+#define OM_DIGESTS_MAX		4096u /* contents that one brane's exec entries name: a manifest's worth */
 #define OM_PATTERNS_MAX		16u  /* create patterns on one directory: bounded loop in BPF */
 #define OM_PATTERNS_WRITTEN_MAX 512u /* before covered ones are dropped: that takes their square */
 #define OM_PATTERN_PART_MAX	64u  /* bytes of a pattern's prefix and of its suffix */
@@ -33,10 +34,13 @@
 #define OM_BRANES_MAX	       4096u
 #define OM_OBJECTS_MAX	       (1u << 20)
 #define OM_PATTERN_ENTRIES_MAX (1u << 16) /* create patterns of all policies together */
-#define OM_EGRESS_MAX	       (1u << 18)
-#define OM_LISTEN_MAX	       (1u << 16)
-#define OM_RING_BYTES	       (4u * 1024u * 1024u) /* 10k events of room; more is counted, not lost */
-#define OM_FOLD_MAX	       65536u /* distinct (brane, hook, class) counters and absent paths */
+#define OM_CONTENTS_MAX	       (1u << 16) /* contents that exec entries of all policies name */
+#define OM_CONTENT_BYTES_MAX \
+	(1u << 30) /* of a file with sha256: read at apply and at every execve */
+#define OM_EGRESS_MAX (1u << 18)
+#define OM_LISTEN_MAX (1u << 16)
+#define OM_RING_BYTES (4u * 1024u * 1024u) /* 10k events of room; more is counted, not lost */
+#define OM_FOLD_MAX   65536u /* distinct (brane, hook, class) counters and absent paths */
 
 /* Seccomp. The kernel's own limit on a filter (BPF_MAXINSNS). */
 #define OM_SECCOMP_INSNS_MAX 4096u

@@ -3,6 +3,7 @@
  * `omegactl simulate --request`, `omegactl can`, the vectors and the live tests:
  *
  *     file.read PATH   file.write PATH   file.create PATH   file.remove PATH   file.exec PATH
+ *     file.exec sha256:HEX PATH: that content; without one, a content that the policy names
  *     net.connect ADDR:PORT[/tcp|/udp]   net.connect [V6]:PORT[/tcp|/udp]
  *     net.listen PORT[/tcp|/udp]   syscall NAME   env NAME   stdio in|out|err   mem.exec
  *
@@ -25,6 +26,8 @@ struct om_request {
 	uint8_t proto;
 	int nr;		  /* syscall number, -1 unknown */
 	uint64_t args[6]; /* syscall arguments, 0 by default */
+	bool has_sha256;
+	uint8_t sha256[32]; /* content of what is to be executed */
 };
 
 struct om_verdict {

@@ -9,7 +9,10 @@
 #ifndef OMEGA_SHA256_H
 #define OMEGA_SHA256_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <omega/compiler.h>
 #include <stdint.h>
 
 #define OM_SHA256_LEN 32u
@@ -48,5 +51,10 @@ const char *om_sha256_backend(void);
 
 /* Tests only: forces the fallback on (1) or off (0); not for use while other threads hash. */
 void om_sha256_force_fallback(int on);
+
+/* 64 lower-case digits and a NUL, as sha256sum prints them. */
+void om_sha256_format(const uint8_t digest[static OM_SHA256_LEN], char out[static 65]);
+/* Reads exactly that form from the 64 bytes at TEXT. False: it is another. */
+bool om_sha256_parse(const char *text, uint8_t out[static OM_SHA256_LEN]) OM_MUST_CHECK;
 
 #endif

@@ -156,14 +156,14 @@ static int replace_one(const struct om_bpf_opts *opts, const char *dir, struct b
 }
 
 static int replace_layer(const struct om_bpf_opts *opts, const char *dir, uint32_t layer,
-			 uint32_t *links, struct om_err *err)
+			 bool content, uint32_t *links, struct om_err *err)
 {
 	struct bpf_object *objs[OM_OBJECTS_DEFS_MAX] = {NULL};
 	int ret = 0;
 
 	/* All are loaded before the first is attached: a refusal then has touched nothing. */
 	for (size_t i = 0; i < om_objects_count && !ret; i++)
-		if (om_objects_defs[i].layer == layer)
+		if (om_objects_defs[i].layer == layer && (content || !om_objects_defs[i].content))
 			ret = om_object_load(&om_objects_defs[i], dir, NULL, &objs[i], err);
 	for (size_t i = 0; i < om_objects_count && !ret; i++) {
 		struct bpf_program *prog;
@@ -197,10 +197,11 @@ int om_bpf_upgrade(const struct om_bpf_opts *opts, const char *dir, struct om_st
 
 	if (same_build(dir))
 		return 0;
+	state->content = om_bpf_content_probe(NULL) == 0;
 	ret = sweep(dir, false, err);
 	for (size_t i = 0; i < OM_ARRAY_LEN(order) && !ret; i++)
 		if (state->layers & order[i])
-			ret = replace_layer(opts, dir, order[i], &links, err);
+			ret = replace_layer(opts, dir, order[i], state->content, &links, err);
 	if (!ret)
 		ret = sweep(dir, true, err);
 	if (ret) {

@@ -63,6 +63,9 @@ int om_objects_merge(struct om_objects *o, struct om_err *err)
 				o->v[w] = *from;
 			continue;
 		}
+		int ret = om_bpf_merge_bound(&to->val, &from->val, err);
+		if (ret < 0)
+			return ret;
 		to->val.self |= from->val.self;
 		to->val.tree |= from->val.tree;
 		for (uint32_t k = 0; k < from->val.patterns; k++) {

@@ -17,6 +17,9 @@
 #include <linux/magic.h>
 #include <loader/process/own.h>
 #include <omega/ir.h>
+#include <omega/sha256.h>
+
+#define CHUNK (256u * 1024u) /* of a file that is hashed */
 
 static int open_in(int root, const char *path)
 {
@@ -196,6 +199,88 @@ static bool make_pattern(const struct om_bundle *b, const struct om_b_file *f, s
 	return true;
 }
 
+/* Only a regular file is opened: opening a FIFO waits, and a device may act. */
+static int open_again(int fd, int *out)
+{
+	char link[64];
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	if (st.st_size > (off_t)OM_CONTENT_BYTES_MAX)
+		return -EFBIG;
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	*out = open(link, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	return *out < 0 ? -errno : 0;
+}
+
+static int digest_of(int fd, uint8_t out[static OM_SHA256_LEN])
+{
+	OM_CLEANUP(om_free_ptr) uint8_t *buf = malloc(CHUNK);
+	OM_CLEANUP(om_close_fd) int in = -1;
+	struct om_sha256 c;
+	uint64_t all = 0;
+	ssize_t n;
+	int ret = open_again(fd, &in);
+
+	if (ret < 0)
+		return ret;
+	if (!buf)
+		return -ENOMEM;
+	om_sha256_init(&c);
+	while ((n = read(in, buf, CHUNK)) > 0) {
+		/* One that grows while it is read would keep the loader for ever. */
+		all += (uint64_t)n;
+		if (all > OM_CONTENT_BYTES_MAX)
+			return -EFBIG;
+		om_sha256_update(&c, buf, (size_t)n);
+	}
+	if (n < 0)
+		return -errno;
+	om_sha256_final(&c, out);
+	return 0;
+}
+
+/*
+ * What is there when it is granted, against what the manifest says is there. Never instead of the kernel's
+ * comparison at every use: this one tells an author at once what would otherwise be a denial.
+ */
+static int check_content(const struct om_bundle *b, const struct om_b_file *f, int fd,
+			 const char *path, struct om_err *err)
+{
+	uint32_t files, grants, n, count = 0;
+	const struct om_b_file *first = om_bundle_section(b, OM_SEC_FILES, &files);
+	const struct om_b_grant *g = om_bundle_section(b, OM_SEC_GRANTS, &grants);
+	const struct om_b_digest *d = om_bundle_section(b, OM_SEC_DIGESTS, &n), *one = NULL;
+	uint32_t line = f->grant < grants ? g[f->grant].line : 0;
+	uint8_t found[OM_SHA256_LEN];
+	char is[65], want[65];
+
+	if (!(f->self & OM_MAY_EXEC_BOUND))
+		return 0;
+	int ret = digest_of(fd, found);
+	if (ret < 0)
+		return om_err_sys(err, OM_ERR_CONTENT, ret,
+				  "line %u: filesystem.exec %s: its content cannot be read", line,
+				  path);
+	for (uint32_t i = 0; i < n; i++) {
+		if (d[i].file != (uint32_t)(f - first))
+			continue;
+		if (memcmp(d[i].sha256, found, sizeof(found)) == 0)
+			return 0;
+		one = one ? one : &d[i];
+		count++;
+	}
+	om_sha256_format(found, is);
+	om_sha256_format(one ? one->sha256 : found, want);
+	return om_err_set(
+		err, OM_ERR_CONTENT, -EKEYREJECTED,
+		"line %u: filesystem.exec %.200s: its content is %s, the manifest names %s%s", line,
+		path, is, one ? want : "none", count > 1 ? " and others" : "");
+}
+
 static int one_file(struct om_bpf *b, const struct om_bundle *bundle, bool view, struct om_own *own,
 		    const struct om_b_file *f, struct om_resolution *r, struct om_err *err)
 {
@@ -219,6 +304,9 @@ static int one_file(struct om_bpf *b, const struct om_bundle *bundle, bool view,
 		return ret;
 	if (f->pattern_may && !make_pattern(bundle, f, &pattern))
 		return om_err_set(err, OM_ERR_LIMIT, -E2BIG, "%s: pattern is too long", path);
+	ret = check_content(bundle, f, fd, path, err);
+	if (ret < 0)
+		return ret;
 	ret = om_objects_add(b, &r->objs, fd, f->self, f->tree, f->pattern_may ? &pattern : NULL,
 			     f->grant, err);
 	if (ret < 0 || !f->tree)

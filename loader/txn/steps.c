@@ -30,13 +30,18 @@ int om_step_check(struct om_txn *t, struct om_err *err)
 		{OM_LAYER_PROCESS, OM_ERR_NAMESPACE, "process"},
 	};
 	const struct om_b_meta *m = t->b.meta;
-	uint32_t argc = 0;
+	uint32_t argc = 0, digests = 0;
+	const char *why = "no BPF";
 
 	for (size_t i = 0; i < OM_ARRAY_LEN(layers); i++)
 		if (has_layer(t, layers[i].layer) && !(t->l->layers & layers[i].layer))
 			return om_err_set(err, layers[i].id, -EOPNOTSUPP,
 					  "layer \"%s\" is required: %s", layers[i].name,
 					  om_loader_why(t->l, layers[i].layer));
+	(void)om_bundle_section(&t->b, OM_SEC_DIGESTS, &digests);
+	if (digests && !(t->l->bpf && om_bpf_content(t->l->bpf, &why)))
+		return om_err_set(err, OM_ERR_BPF_CONTENT, -EOPNOTSUPP,
+				  "sha256 in filesystem.exec: %s", why);
 	(void)om_bundle_section(&t->b, OM_SEC_ARGV, &argc);
 	if (argc == 0)
 		return om_err_set(err, OM_ERR_INVALID, -EINVAL, "the brane names no command");

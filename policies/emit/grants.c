@@ -24,7 +24,7 @@ static const char *const limit_names[] = {
 static void file_keys(const struct om_grant_file *f, char *buf, size_t size)
 {
 	bool write = f->may & (OM_MAY_WRITE | OM_MAY_REMOVE);
-	bool exec = f->may & OM_MAY_EXEC;
+	bool exec = f->may & (OM_MAY_EXEC | OM_MAY_EXEC_BOUND);
 
 	if (f->prefix || (!write && (f->may & OM_MAY_CREATE)))
 		snprintf(buf, size, "filesystem.create");

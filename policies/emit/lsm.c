@@ -46,6 +46,26 @@ static int pattern_row(const struct om_emit *e, const struct item *it, struct om
 	return ret ? ret : om_bundle_w_str(e->w, suffix, &row->suffix, err);
 }
 
+/* The contents of the row that is about to be added; the normal form has them sorted, each once. */
+static int emit_digests(const struct om_emit *e, const struct om_grant_file *f, uint32_t row,
+			struct om_err *err)
+{
+	int ret = 0;
+
+	if (!(f->may & OM_MAY_EXEC_BOUND))
+		return 0;
+	if (f->tree || f->prefix || !f->digests)
+		return om_err_set(err, OM_ERR_CAP_NOT_ENFORCEABLE, -EOPNOTSUPP,
+				  "%s: only an object can be bound to contents", f->path);
+	for (uint32_t i = 0; i < f->digests && !ret; i++) {
+		struct om_b_digest d = {.file = row};
+
+		memcpy(d.sha256, f->sha256[i], sizeof(d.sha256));
+		ret = om_bundle_w_add(e->w, OM_SEC_DIGESTS, &d, 1, err);
+	}
+	return ret;
+}
+
 /*
  * Plain grants on one path become one row, because the map has one value per object: written as two,
  * the second would replace the first. Patterns have a map of their own and stay apart.
@@ -53,7 +73,7 @@ static int pattern_row(const struct om_emit *e, const struct item *it, struct om
 static int emit_rows(const struct om_emit *e, const struct item *items, uint32_t n,
 		     struct om_err *err)
 {
-	uint32_t patterns = 0;
+	uint32_t patterns = 0, rows = 0;
 
 	for (uint32_t i = 0; i < n;) {
 		const struct om_grant_file *f = items[i].file;
@@ -81,11 +101,15 @@ static int emit_rows(const struct om_emit *e, const struct item *items, uint32_t
 			     i++) {
 				row.self |= items[i].file->may;
 				row.tree |= items[i].file->tree ? items[i].file->may : 0;
+				ret = emit_digests(e, items[i].file, rows, err);
+				if (ret)
+					return ret;
 			}
 		}
 		ret = om_bundle_w_add(e->w, OM_SEC_FILES, &row, 1, err);
 		if (ret)
 			return ret;
+		rows++;
 	}
 	return 0;
 }

@@ -99,6 +99,26 @@ static bool walk(const struct om_bundle *b, const char *path, uint32_t need)
 	return (have & need) == need;
 }
 
+/* Whether the row for PATH has the content of REQ; 0: none binds it. A content not told is a right one. */
+static enum om_opinion bound(const struct om_bundle *b, const struct om_request *req)
+{
+	uint32_t files, n;
+	const struct om_b_file *f = om_bundle_section(b, OM_SEC_FILES, &files);
+	const struct om_b_digest *d = om_bundle_section(b, OM_SEC_DIGESTS, &n);
+
+	for (uint32_t i = 0; i < files; i++) {
+		if (!(f[i].self & OM_MAY_EXEC_BOUND) ||
+		    strcmp(om_bundle_str(b, f[i].path), req->text) != 0)
+			continue;
+		for (uint32_t k = 0; k < n; k++)
+			if (d[k].file == i &&
+			    (!req->has_sha256 || memcmp(d[k].sha256, req->sha256, 32) == 0))
+				return OM_OPINION_ALLOW;
+		return OM_OPINION_DENY;
+	}
+	return OM_OPINION_NONE;
+}
+
 enum om_opinion om_sim_lsm(const struct om_bundle *b, const struct om_request *req)
 {
 	uint32_t need = om_op_need(req->op);
@@ -108,5 +128,7 @@ enum om_opinion om_sim_lsm(const struct om_bundle *b, const struct om_request *r
 								: OM_OPINION_DENY;
 	if (!need)
 		return om_net_sets(b, req);
+	if (need == OM_MAY_EXEC && bound(b, req) != OM_OPINION_NONE)
+		return bound(b, req);
 	return req->text[0] == '/' && walk(b, req->text, need) ? OM_OPINION_ALLOW : OM_OPINION_DENY;
 }

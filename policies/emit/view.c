@@ -294,8 +294,8 @@ static bool place(struct plan *p, uint32_t i)
 
 	n->tree = base | (gives_below(n->kind) ? n->may : 0);
 	n->may |= base | pattern_may(p, n);
-	n->flags =
-		(n->may & MAY_CHANGE ? 0 : OM_MNT_RO) | (n->may & OM_MAY_EXEC ? 0 : OM_MNT_NOEXEC);
+	n->flags = (n->may & MAY_CHANGE ? 0 : OM_MNT_RO) |
+		   (n->may & (OM_MAY_EXEC | OM_MAY_EXEC_BOUND) ? 0 : OM_MNT_NOEXEC);
 	if (n->kind == NODE_OBJECT && is_device(n->path))
 		n->flags = OM_MNT_DEVICE | OM_MNT_RO | OM_MNT_NOEXEC;
 	/* The mount that PATH would lie on: that of the nearest node above which has or shares one. */

@@ -55,7 +55,25 @@ static uint32_t entry_may(const struct om_grant_file *f, const char *path)
 	return om_ir_path_covers(f->path, dir) ? f->may : 0;
 }
 
-static bool file_allows(const struct om_grant_file *f, const struct om_request *req)
+/* Whether F binds the object at PATH to contents. */
+static bool binds(const struct om_grant_file *f, const char *path)
+{
+	return (f->may & OM_MAY_EXEC_BOUND) && !f->prefix && strcmp(f->path, path) == 0;
+}
+
+/*
+ * A content that is not told is taken for one that the policy names: the answer is about the policy, and
+ * what lies on this host is the kernel's to compare.
+ */
+static bool exec_allows(const struct om_grant_file *f, const struct om_request *req, bool bound)
+{
+	if (!bound)
+		return file_may(f, req->text) & OM_MAY_EXEC;
+	return binds(f, req->text) &&
+	       (req->has_sha256 ? om_ir_digest_named(f, req->sha256) : f->digests > 0);
+}
+
+static bool file_allows(const struct om_grant_file *f, const struct om_request *req, bool bound)
 {
 	switch ((int)req->op) {
 	case OM_OP_FILE_READ:
@@ -63,7 +81,7 @@ static bool file_allows(const struct om_grant_file *f, const struct om_request *
 	case OM_OP_FILE_WRITE:
 		return file_may(f, req->text) & OM_MAY_WRITE;
 	case OM_OP_FILE_EXEC:
-		return file_may(f, req->text) & OM_MAY_EXEC;
+		return exec_allows(f, req, bound);
 	/* Making and removing change the directory, so its grant is asked, as the kernel does. */
 	case OM_OP_FILE_CREATE:
 		return entry_may(f, req->text) & OM_MAY_CREATE;
@@ -110,11 +128,12 @@ static bool profile_allows(const struct om_ir *ir, const struct om_request *req)
 			     bare ? rule->example : req->args) == OM_SYS_ALLOW;
 }
 
-static bool grant_allows(const struct om_grant *g, const struct om_request *req)
+/* BOUND: a grant binds the object that REQ would execute to contents, so that no other gives it. */
+static bool grant_allows(const struct om_grant *g, const struct om_request *req, bool bound)
 {
 	switch (g->kind) {
 	case OM_GRANT_FILE:
-		return file_allows(&g->file, req);
+		return file_allows(&g->file, req, bound);
 	case OM_GRANT_EGRESS:
 		return egress_allows(&g->egress, req);
 	case OM_GRANT_LISTEN:
@@ -135,10 +154,15 @@ static bool grant_allows(const struct om_grant *g, const struct om_request *req)
 
 void om_engine_decide(const struct om_ir *ir, const struct om_request *req, struct om_verdict *out)
 {
+	bool bound = false;
+
 	memset(out, 0, sizeof(*out));
 	out->grant = -1;
+	for (uint32_t i = 0; i < ir->count && req->op == OM_OP_FILE_EXEC; i++)
+		bound |= ir->grants[i].kind == OM_GRANT_FILE &&
+			 binds(&ir->grants[i].file, req->text);
 	for (uint32_t i = 0; i < ir->count; i++) {
-		if (!grant_allows(&ir->grants[i], req))
+		if (!grant_allows(&ir->grants[i], req, bound))
 			continue;
 		out->allow = true;
 		out->grant = (int32_t)i;

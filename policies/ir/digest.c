@@ -7,7 +7,8 @@
  * Encoding: the ten bytes "omega-ir-1"; then integers as 8 bytes little-endian, and texts as their
  * length (an integer) and their bytes, an absent text as the length 2^64 - 1. Order: image,
  * image_dir, argc, argv, workdir, user, restart, mode, on_full, layers, write_exec, number of
- * grants; for each grant its kind and its fields in the order of include/omega/ir.h. Every field
+ * grants; for each grant its kind and its fields in the order of include/omega/ir.h, contents only where
+ * the rights say that there are some. Every field
  * has its length or a fixed one, so no two different IRs have the same encoding.
  */
 #include <string.h>
@@ -45,6 +46,12 @@ static void put_grant(struct om_sha256 *c, const struct om_grant *g)
 		put_num(c, g->file.tree);
 		put_text(c, g->file.prefix);
 		put_text(c, g->file.suffix);
+		/* Told from what follows by OM_MAY_EXEC_BOUND in .may. */
+		if (!(g->file.may & OM_MAY_EXEC_BOUND))
+			break;
+		put_num(c, g->file.digests);
+		for (uint32_t i = 0; i < g->file.digests; i++)
+			om_sha256_update(c, g->file.sha256[i], OM_DIGEST_LEN);
 		break;
 	case OM_GRANT_MOUNT:
 		put_text(c, g->mount.from);

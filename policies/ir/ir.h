@@ -45,6 +45,15 @@ int om_ir_normalise(struct om_ir *ir, struct om_err *err) OM_MUST_CHECK;
 int om_ir_normal_files(struct om_grant *g, uint32_t *count, struct om_err *err) OM_MUST_CHECK;
 int om_ir_normal_egress(struct om_ir *ir, struct om_err *err) OM_MUST_CHECK;
 
+/*
+ * Gives the first of N file grants on one place the contents that all of them name, sorted, each once.
+ * -E2BIG past OM_DIGESTS_MAX, -ENOMEM.
+ */
+int om_ir_unite_digests(struct om_ir *ir, struct om_grant *g, uint32_t n, struct om_err *err)
+	OM_MUST_CHECK;
+/* Whether F names that content. */
+bool om_ir_digest_named(const struct om_grant_file *f, const uint8_t sha256[static OM_DIGEST_LEN]);
+
 /* SHA-256 over the canonical encoding of a normalised IR (policies/ir/digest.c says what it is). */
 void om_ir_digest(const struct om_ir *ir, uint8_t id[static 32]);
 

@@ -96,20 +96,26 @@ static int sort_compare(const void *pa, const void *pb)
 	return ret ? ret : CMP(a->pos.col, b->pos.col);
 }
 
-/* Files with the same place, tree and pattern become one with the rights of both. */
-static void drop_duplicates(struct om_ir *ir)
+/* Files with the same place, tree and pattern become one with the rights and the contents of all. */
+static int drop_duplicates(struct om_ir *ir, struct om_err *err)
 {
 	uint32_t kept = 0;
 
-	for (uint32_t i = 0; i < ir->count; i++) {
-		struct om_grant *last = kept ? &ir->grants[kept - 1] : NULL;
+	for (uint32_t i = 0, n; i < ir->count; i += n) {
+		struct om_grant *first = &ir->grants[i];
+		int ret = 0;
 
-		if (!last || om_ir_compare(last, &ir->grants[i]) != 0)
-			ir->grants[kept++] = ir->grants[i];
-		else if (last->kind == OM_GRANT_FILE)
-			last->file.may |= ir->grants[i].file.may;
+		for (n = 1; i + n < ir->count && om_ir_compare(first, first + n) == 0; n++)
+			if (first->kind == OM_GRANT_FILE)
+				first->file.may |= first[n].file.may;
+		if (first->kind == OM_GRANT_FILE)
+			ret = om_ir_unite_digests(ir, first, n, err);
+		if (ret < 0)
+			return ret;
+		ir->grants[kept++] = *first;
 	}
 	ir->count = kept;
+	return 0;
 }
 
 int om_ir_normalise(struct om_ir *ir, struct om_err *err)
@@ -119,7 +125,9 @@ int om_ir_normalise(struct om_ir *ir, struct om_err *err)
 
 	if (ir->count)
 		qsort(ir->grants, ir->count, sizeof(*ir->grants), sort_compare);
-	drop_duplicates(ir);
+	ret = drop_duplicates(ir, err);
+	if (ret < 0)
+		return ret;
 
 	/* OM_GRANT_FILE is the first kind, so the files are the head of the array. */
 	while (files < ir->count && ir->grants[files].kind == OM_GRANT_FILE)

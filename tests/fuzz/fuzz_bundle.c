@@ -22,9 +22,12 @@ static size_t good_len;
 static void make_good(void)
 {
 	static const char *argv[] = {"/bin/sh", "-c", "true", NULL};
+	static const uint8_t contents[][OM_DIGEST_LEN] = {{1}, {2}};
 	static struct om_grant g[] = {
 		{.kind = OM_GRANT_FILE, .file = {"/etc", OM_MAY_READ, true, NULL, NULL}},
 		{.kind = OM_GRANT_FILE, .file = {"/log", OM_MAY_CREATE, false, "a", ".log"}},
+		{.kind = OM_GRANT_FILE,
+		 .file = {"/opt/x", OM_MAY_EXEC_BOUND, false, NULL, NULL, contents, 2}},
 		{.kind = OM_GRANT_MOUNT, .mount = {NULL, "/tmp", OM_MAY_READ, 4096}},
 		{.kind = OM_GRANT_EGRESS, .egress = {{[10] = 255, 255, 10}, 104, 6, 80, 81}},
 		{.kind = OM_GRANT_LISTEN, .listen = {6, 80}},
@@ -48,6 +51,8 @@ static void ask(const struct om_bundle *b)
 		"file.read /etc/passwd",
 		"file.create /log/a1.log",
 		"file.exec /tmp/x",
+		"file.exec "
+		"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 /opt/x",
 		"net.connect 10.0.0.1:80",
 		"net.connect [::1]:81/udp",
 		"net.listen 80",

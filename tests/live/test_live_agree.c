@@ -151,6 +151,12 @@ static void check_paper(struct vector *v, const struct made *plain, const struct
 static const char *helper_text(const struct vector *v, uint32_t i, char *buf, size_t size)
 {
 	int nr = v->req[i].op == OM_OP_SYSCALL ? om_sys_nr(v->req[i].text) : -1;
+
+	/* The content is the scene's to arrange, not the workload's to say. */
+	if (v->req[i].has_sha256) {
+		(void)snprintf(buf, size, "file.exec %.120s", v->req[i].text);
+		return buf;
+	}
 	const struct om_sys_rule *rule = om_sys_rule(nr);
 
 	if (nr < 0)

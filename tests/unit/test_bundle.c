@@ -52,6 +52,10 @@ static struct block make(void)
 	ADD(w, OM_SEC_GRANTS, (struct om_b_grant){str(w, "filesystem.read \"/etc/\""), 3});
 	ADD(w, OM_SEC_FILES,
 	    (struct om_b_file){.path = str(w, "/etc"), .self = OM_MAY_READ, .tree = OM_MAY_READ});
+	ADD(w, OM_SEC_FILES,
+	    (struct om_b_file){.path = str(w, "/x"), .self = OM_MAY_READ | OM_MAY_EXEC_BOUND});
+	ADD(w, OM_SEC_DIGESTS, (struct om_b_digest){.file = 1, .sha256 = {1}});
+	ADD(w, OM_SEC_DIGESTS, (struct om_b_digest){.file = 1, .sha256 = {2}});
 	ADD(w, OM_SEC_VIEW,
 	    (struct om_b_mount){str(w, "/etc"), str(w, "/etc"), OM_MNT_RO | OM_MNT_TREE, 0, 0});
 	ADD(w, OM_SEC_EGRESS, (struct om_b_egress){{[0] = 0x20}, 8, OM_PROTO_TCP, 443, 0});
@@ -197,7 +201,16 @@ static void forged_elements_are_refused(void **state)
 	FORGED(OM_SEC_META, struct om_b_meta, e->user = UINT32_MAX);
 	/* the middle of a string is not a string */
 	FORGED(OM_SEC_FILES, struct om_b_file, e->path = inside(blk, "/true"));
-	FORGED(OM_SEC_FILES, struct om_b_file, e->self = 0x20);
+	FORGED(OM_SEC_FILES, struct om_b_file, e->self = 0x40);
+	FORGED(OM_SEC_FILES, struct om_b_file, e->tree = OM_MAY_EXEC_BOUND);
+	/* bound to nothing; contents of what is not bound; bound, and the map could not tell to what */
+	FORGED(OM_SEC_FILES, struct om_b_file, e->self = OM_MAY_EXEC_BOUND);
+	FORGED(OM_SEC_FILES, struct om_b_file, e[1].self = OM_MAY_EXEC);
+	FORGED(OM_SEC_FILES, struct om_b_file, e[1].grant = UINT32_MAX);
+	FORGED(OM_SEC_DIGESTS, struct om_b_digest, e->file = 0);
+	FORGED(OM_SEC_DIGESTS, struct om_b_digest, e->file = 2);
+	FORGED(OM_SEC_DIGESTS, struct om_b_digest, e[0] = e[1]);
+	FORGED(OM_SEC_DIGESTS, struct om_b_digest, e->sha256[0] = 9);
 	FORGED(OM_SEC_FILES, struct om_b_file, e->grant = 1);
 	FORGED(OM_SEC_FILES, struct om_b_file, e->exact = 1);
 	FORGED(OM_SEC_FILES, struct om_b_file, e->prefix = inside(blk, "api"));
@@ -271,7 +284,7 @@ static void layout_is_the_only_one(void **state)
 
 	b = make();
 	h = (void *)b.data;
-	h->version = 2;
+	h->version = OM_BUNDLE_VERSION + 1;
 	seal(b);
 	refuse(b, OM_ERR_BUNDLE_FORMAT);
 }

@@ -92,6 +92,40 @@ static void paths_are_reversed(void **state)
 	assert_string_equal(obj(), "a");
 }
 
+static void contents(void **state)
+{
+	static struct om_event_content e;
+
+	memset(&e, 0, sizeof(e));
+	e.path.head.version = OM_EVENT_VERSION;
+	e.path.head.body = OM_BODY_CONTENT;
+	e.path.head.op = OM_OP_FILE_EXEC;
+	e.path.path_len = 4;
+	memcpy(e.path.path, "x/y/", 4);
+	e.sha256[31] = 9;
+	e.why = OM_CONTENT_OTHER;
+	assert_int_equal(om_event_decode(&e, sizeof(e), &d), 0);
+	assert_string_equal(obj(), "/y/x");
+	assert_string_equal(d.why, "other-content");
+	assert_true(d.has_sha256 && d.sha256[31] == 9);
+	assert_string_equal(d.row->rule, "filesystem.exec");
+	e.why = OM_CONTENT_UNREAD;
+	assert_int_equal(om_event_decode(&e, sizeof(e), &d), 0);
+	assert_false(d.has_sha256);
+	assert_true(om_event_decode(&e, sizeof(e) - 1, &d) < 0);
+	e.why = 0;
+	assert_true(om_event_decode(&e, sizeof(e), &d) < 0);
+	e.why = OM_CONTENT_UNREAD + 1;
+	assert_true(om_event_decode(&e, sizeof(e), &d) < 0);
+	e.why = OM_CONTENT_OTHER;
+	e.path.path_len = OM_EVENT_PATH_MAX + 1;
+	assert_true(om_event_decode(&e, sizeof(e), &d) < 0);
+	/* Nothing of it stays for the next event. */
+	assert_int_equal(path_event("a/", 2, OM_OP_FILE_READ, 0), 0);
+	assert_null(d.why);
+	assert_false(d.has_sha256);
+}
+
 static void longest_path(void **state)
 {
 	char path[OM_EVENT_PATH_MAX];
@@ -273,6 +307,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_op_has_a_row),
 		cmocka_unit_test(paths_are_reversed),
+		cmocka_unit_test(contents),
 		cmocka_unit_test(longest_path),
 		cmocka_unit_test(bodies),
 		cmocka_unit_test(hostile_lengths),

@@ -56,6 +56,11 @@ static bool same_id(const char *a, const char *b)
 #define R "[brane.x]\nimage = \"dir:/srv\"\n[brane.x.filesystem]\n"
 #define N B "[brane.x.network]\n"
 
+/* Two contents. */
+#define D1	"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+#define D2	"60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752"
+#define X(list) F "exec = [{ path = \"/a\", sha256 = [" list "] }]\n"
+
 static void test_same_grants(void **state)
 {
 	static const char *const pairs[][2] = {
@@ -74,6 +79,11 @@ static void test_same_grants(void **state)
 		{F "create = [\"/a/x*z\"]\n",
 		 F "create = [\"/a/xyz\", \"/a/x*z\", \"/a/xa*bz\"]\n"},
 		{F "exec = [\"/a\"]\n", F "exec = [{ path = \"/a\" }]\nread = [\"/a\"]\n"},
+		{F "exec = [\"/a\"]\n", X("")},
+		{X("\"" D1 "\", \"" D2 "\""), X("\"" D2 "\", \"" D1 "\", \"" D2 "\"")},
+		{X("\"" D1 "\", \"" D2 "\""),
+		 F "exec = [{ path = \"/a\", sha256 = [\"" D2
+		   "\"] }, { path = \"/a\", sha256 = [\"" D1 "\"] }]\nread = [\"/a\"]\n"},
 		{F "read = [\"/a/\", \"/a-b\"]\n", F "read = [\"/a-b\", \"/a/c\", \"/a/\"]\n"},
 		{R "read = [\"/\"]\n", R "read = [\"/\", \"/a\", \"/b/\"]\n"},
 		{F "mounts = [{ tmpfs = \"/t\", size = \"1MiB\" }]\n",
@@ -119,6 +129,9 @@ static void test_different_grants(void **state)
 		B "layers = [\"process\"]\n",
 		B "layers = [\"kernel\"]\n",
 		F "allow-write-exec = true\n",
+		X("\"" D1 "\""),
+		X("\"" D2 "\""),
+		X("\"" D1 "\", \"" D2 "\""),
 		F "read = [\"/a\"]\n",
 		F "read = [\"/a/\"]\n",
 		F "read = [\"/ab\"]\n",

@@ -25,6 +25,8 @@ static void same(const char *text, const char *back)
 	assert_string_equal(buf, back);
 }
 
+#define DIGEST "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
 static void test_taken(void **state)
 {
 	same("file.read /", "file.read /");
@@ -40,6 +42,8 @@ static void test_taken(void **state)
 	same("env LANG", "env LANG");
 	same("stdio err", "stdio err");
 	same("mem.exec", "mem.exec");
+	same("file.exec sha256:" DIGEST " /x y", "file.exec sha256:" DIGEST " /x y");
+	same("file.exec /sha256:" DIGEST, "file.exec /sha256:" DIGEST);
 }
 
 static void test_refused(void **state)
@@ -57,6 +61,13 @@ static void test_refused(void **state)
 		"file.read /a/../b",
 		"file.read /..",
 		"file.reads /x",
+		"file.read sha256:" DIGEST " /x",
+		"file.exec sha256:" DIGEST,
+		"file.exec sha256:" DIGEST "/x",
+		"file.exec sha256:" DIGEST " x",
+		"file.exec sha256: /x",
+		"file.exec sha256:9F86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 "
+		"/x",
 		"net.connect 10.0.0.1",
 		"net.connect 10.0.0.1:",
 		"net.connect 10.0.0.1:0",

@@ -60,6 +60,8 @@ static void add(struct om_ir *ir, struct om_grant g)
 	assert_int_equal(om_ir_add(ir, &g, NULL), 0);
 }
 
+static const uint8_t contents[4][OM_DIGEST_LEN] = {{1}, {2}, {3}, {4}};
+
 static void add_file(struct om_ir *ir, bool patterns)
 {
 	static const uint32_t may[] = {OM_MAY_READ, OM_MAY_READ, OM_MAY_READ | OM_MAY_EXEC, MAY_RW};
@@ -71,8 +73,15 @@ static void add_file(struct om_ir *ir, bool patterns)
 	g.file.may = may[rnd(4)];
 	/* One path as an object and as a tree is two meanings of one thing; see bundle.h. */
 	g.file.tree = strlen(path) % 2;
+	/* Few contents, so that lists and questions meet too. */
+	if (patterns && !g.file.tree && rnd(3) == 0) {
+		g.file.may = OM_MAY_READ | OM_MAY_EXEC_BOUND;
+		g.file.sha256 = &contents[rnd(3)];
+		g.file.digests = 1 + rnd(2);
+	}
 	if (patterns && rnd(5) == 0) {
 		g.file.tree = false;
+		g.file.digests = 0;
 		g.file.may = OM_MAY_READ | OM_MAY_WRITE | OM_MAY_CREATE;
 		g.file.prefix = rnd(2) ? "a" : "";
 		g.file.suffix = rnd(4) ? ".log" : NULL;
@@ -175,6 +184,8 @@ static void random_request(struct om_request *req)
 			snprintf(req->text, sizeof(req->text), "/");
 		else
 			random_path(req->text, sizeof(req->text), 1 + rnd(5));
+		req->has_sha256 = req->op == OM_OP_FILE_EXEC && rnd(2);
+		memcpy(req->sha256, contents[rnd(4)], sizeof(req->sha256));
 	} else if (req->op == OM_OP_SYSCALL) {
 		req->nr = (int)rnd(480);
 		for (uint32_t i = 0; i < 6; i++)

@@ -39,7 +39,8 @@ static void put_grant(const struct om_bundle *b, uint32_t grant, FILE *f)
 
 static void put_may(uint32_t may, FILE *f)
 {
-	static const char *const names[] = {"read", "write", "exec", "create", "remove"};
+	static const char *const names[] = {"read",   "write",	"exec",
+					    "create", "remove", "exec-bound"};
 	bool first = true;
 
 	for (uint32_t i = 0; i < OM_ARRAY_LEN(names); i++) {
@@ -50,6 +51,21 @@ static void put_may(uint32_t may, FILE *f)
 	}
 	if (first)
 		fprintf(f, "-");
+}
+
+/* The contents that row ROW of FILES is bound to. */
+static void put_digests(const struct om_bundle *b, uint32_t row, FILE *f)
+{
+	uint32_t n;
+	const struct om_b_digest *d = om_bundle_section(b, OM_SEC_DIGESTS, &n);
+	char hex[65];
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (d[i].file != row)
+			continue;
+		om_ctl_hex(d[i].sha256, hex);
+		fprintf(f, " sha256=%s", hex);
+	}
 }
 
 static void put_lsm(const struct om_bundle *b, FILE *f)
@@ -73,6 +89,7 @@ static void put_lsm(const struct om_bundle *b, FILE *f)
 			fprintf(f, "\"=");
 			put_may(e[i].pattern_may, f);
 		}
+		put_digests(b, i, f);
 		put_grant(b, e[i].grant, f);
 	}
 }

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <omega/sha256.h>
 #include <policies/policy.h>
 #include "agent/chain/format/b64.h"
 #include "agent/ctl/log/event.h"
@@ -141,7 +142,12 @@ static void suggest(struct om_ctl_event *e, const char *raw_obj)
 	snprintf(e->rule, sizeof(e->rule), "%s", om_json_text(e->data, "rule", ""));
 	if (!om_ctl_request(e->op, raw_obj, om_json_text(e->data, "proto", NULL), &req))
 		return;
+	if (*e->content)
+		req.has_sha256 = om_sha256_parse(e->content, req.sha256);
 	om_suggest(e->name, &req, &v);
+	/* Granted as it is: no line helps against what could change, or could not be read. */
+	if (*e->why && strcmp(e->why, "other-content") != 0)
+		v.suggestion[0] = 0;
 	snprintf(e->grant, sizeof(e->grant), "%s", v.suggestion);
 	if (v.rule[0])
 		snprintf(e->rule, sizeof(e->rule), "%s", v.rule);
@@ -186,6 +192,10 @@ int om_ctl_event_read(const struct om_reader *r, const struct om_record *rec,
 	e->proc = om_json_text(e->data, "proc", "");
 	e->pid = om_json_number(e->data, "pid", 0);
 	e->count = (uint64_t)OM_MAX(om_json_number(e->data, "count", 1), 1);
+	e->content = om_json_text(e->data, "sha256", "");
+	if (strlen(e->content) != 64)
+		e->content = "";
+	e->why = strcmp(e->op, "file.exec") == 0 ? om_json_text(e->data, "why", "") : "";
 	raw = raw_text(e->data, "obj");
 	if (raw && (e->denied || e->would || strcmp(act, "absent") == 0))
 		suggest(e, raw);

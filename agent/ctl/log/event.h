@@ -22,17 +22,19 @@ struct om_ctl_event {
 	char brane[OM_BRANE_ID_MAX + 1];
 	char name[OM_NAME_MAX + 1]; /* of the brane, without tenant and instance */
 	char kind[OM_KIND_MAX + 1];
-	json_t *data;	   /* owned */
-	bool denied;	   /* refused */
-	bool would;	   /* audit mode: done, though not granted */
-	const char *op;	   /* "file.read"; the kind where the record names none */
-	const char *layer; /* "" unknown */
-	const char *proc;  /* "" unknown */
-	int64_t pid;	   /* 0 unknown */
-	uint64_t count;	   /* how many the record stands for */
-	char *obj;	   /* malloc'd; safe to print; "" none */
-	char rule[64];	   /* "" none */
-	char grant[512];   /* the manifest line; "" none can */
+	json_t *data;	     /* owned */
+	bool denied;	     /* refused */
+	bool would;	     /* audit mode: done, though not granted */
+	const char *op;	     /* "file.read"; the kind where the record names none */
+	const char *layer;   /* "" unknown */
+	const char *proc;    /* "" unknown */
+	int64_t pid;	     /* 0 unknown */
+	uint64_t count;	     /* how many the record stands for */
+	const char *content; /* SHA-256 of what was there, 64 digits; "" not told */
+	const char *why;     /* what was wrong with the content: "other-content"; "" nothing */
+	char *obj;	     /* malloc'd; safe to print; "" none */
+	char rule[64];	     /* "" none */
+	char grant[512];     /* the manifest line; "" none can */
 };
 
 /* Opens STATE_DIR/audit, or DIR instead. OM_ERR_IO, OM_ERR_CTL_PERMISSION. */

@@ -55,6 +55,13 @@ void om_ctl_event_print(const struct om_ctl *ctl, const struct om_ctl_event *e)
 	fputs(e->obj, stdout); /* made safe when it was read */
 	if (e->count > 1)
 		printf(" (%" PRIu64 " times)", e->count);
+	if (*e->why) {
+		fputs(" (", stdout);
+		om_ctl_put(stdout, e->why, strlen(e->why));
+		fputs(*e->content ? ", sha256:" : "", stdout);
+		om_ctl_put(stdout, e->content, strlen(e->content));
+		fputs(")", stdout);
+	}
 	putchar('\n');
 	missing = *e->obj == '/' ? om_path_special(e->obj) : NULL;
 	if (!e->denied && !e->would)
@@ -62,6 +69,10 @@ void om_ctl_event_print(const struct om_ctl *ctl, const struct om_ctl_event *e)
 	printf("    would be granted by: %s", om_ctl_color(ctl->color_out, CTL_DIM));
 	if (e->grant[0])
 		om_ctl_put(stdout, e->grant, strlen(e->grant));
+	else if (strcmp(e->why, "open-for-writing") == 0)
+		fputs("the line that binds it, once nobody has it open for writing", stdout);
+	else if (strcmp(e->why, "content-unknown") == 0)
+		fputs("the line that binds it, where the kernel can read the file", stdout);
 	else if (!*e->obj)
 		fputs("see the events before it: this record counts repetitions", stdout);
 	else

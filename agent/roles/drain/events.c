@@ -8,6 +8,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <sys/epoll.h>
+#include <omega/sha256.h>
 #include "agent/role/log.h"
 #include "agent/roles/drain/drain.h"
 
@@ -65,6 +66,7 @@ int drain_denial(struct drain *d, struct brane *b, const struct om_decoded *e, b
 		 struct om_err *err)
 {
 	struct om_data data;
+	char hex[65];
 
 	om_data_init(&data);
 	om_data_word(&data, "act", e->allowed ? "allow" : "deny");
@@ -80,6 +82,12 @@ int drain_denial(struct drain *d, struct brane *b, const struct om_decoded *e, b
 	if (e->ino) {
 		om_data_id(&data, "ino", e->ino);
 		om_data_int(&data, "dev", e->dev);
+	}
+	if (e->why)
+		om_data_word(&data, "why", e->why);
+	if (e->has_sha256) {
+		om_sha256_format(e->sha256, hex);
+		om_data_bytes(&data, "sha256", hex, sizeof(hex) - 1);
 	}
 	put_args(&data, e);
 	om_data_bytes(&data, "hook", e->head.hook, strnlen(e->head.hook, sizeof(e->head.hook)));

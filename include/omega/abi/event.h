@@ -11,16 +11,17 @@
 #include <linux/types.h>
 #include <omega/abi/op.h>
 
-#define OM_EVENT_VERSION 1
+#define OM_EVENT_VERSION 2
 #define OM_EVENT_PATH_MAX \
 	1024 /* bytes of path kept for the report; longer ones are cut at the root side */
 
 enum om_event_body {
 	OM_BODY_NONE = 0,
-	OM_BODY_PATH = 1, /* struct om_event_path */
-	OM_BODY_NET = 2,  /* struct om_event: u.net */
-	OM_BODY_SYS = 3,  /* u.sys */
-	OM_BODY_TASK = 4, /* u.task */
+	OM_BODY_PATH = 1,    /* struct om_event_path */
+	OM_BODY_NET = 2,     /* struct om_event: u.net */
+	OM_BODY_SYS = 3,     /* u.sys */
+	OM_BODY_TASK = 4,    /* u.task */
+	OM_BODY_CONTENT = 5, /* struct om_event_content */
 };
 
 #define OM_EVENT_ALLOWED   0x01u /* audit mode: recorded, not denied */
@@ -91,6 +92,21 @@ struct om_event_path {
 	char path[OM_EVENT_PATH_MAX];
 };
 
+/* Why a content did not do. */
+enum om_content_why {
+	OM_CONTENT_OTHER = 1,	/* sha256 is none of those that the grant names */
+	OM_CONTENT_WRITERS = 2, /* open for writing: it could change after it was looked at */
+	OM_CONTENT_UNREAD = 3,	/* the kernel could not say what it is; sha256 is zero */
+};
+
+/* The object is granted, its content is not. */
+struct om_event_content {
+	struct om_event_path path;
+	__u8 sha256[32]; /* of what is there */
+	__u32 grant;	 /* om_object_val.grant */
+	__u32 why;	 /* enum om_content_why */
+};
+
 #ifndef __bpf__
 _Static_assert(sizeof(struct om_event_head) == 88, "om_event_head");
 _Static_assert(sizeof(struct om_event_net) == 24, "om_event_net");
@@ -98,6 +114,8 @@ _Static_assert(sizeof(struct om_event_sys) == 40, "om_event_sys");
 _Static_assert(sizeof(struct om_event_task) == 24, "om_event_task");
 _Static_assert(sizeof(struct om_event) == 128, "om_event");
 _Static_assert(sizeof(struct om_event_path) == 88 + 24 + OM_EVENT_PATH_MAX, "om_event_path");
+_Static_assert(sizeof(struct om_event_content) == sizeof(struct om_event_path) + 40,
+	       "om_event_content");
 #endif
 
 #endif

@@ -59,6 +59,11 @@ enum om_where {
 #define OM_MAY_EXEC   0x04u
 #define OM_MAY_CREATE 0x08u
 #define OM_MAY_REMOVE 0x10u
+/*
+ * Executed or mapped executable only with one of the contents that the grant names. Of one object, never
+ * of a tree; where it stands beside OM_MAY_EXEC, or below a tree that gives that, it is the one that counts.
+ */
+#define OM_MAY_EXEC_BOUND 0x20u
 /* Only the loader writes it: the agent's own directory, out of which no grant above it gives anything. */
 #define OM_MAY_NEVER 0x80u
 

@@ -57,7 +57,29 @@ struct om_object_val {
 	__u32 self;	/* OM_MAY_* on the object itself */
 	__u32 tree;	/* OM_MAY_* on everything below it, by dentry parents */
 	__u32 patterns; /* how many om_pattern entries this directory has */
-	__u32 grant;	/* index of the grant in the bundle, for reports; ~0: made by the loader */
+	/*
+	 * Index of the grant in the bundle, for reports; ~0: made by the loader. With OM_MAY_EXEC_BOUND
+	 * it is also what om_contents lists the object's contents under.
+	 */
+	__u32 grant;
+};
+
+/* om_contents: hash, the contents of objects with OM_MAY_EXEC_BOUND. Value: __u32 1. */
+struct om_content_key {
+	__u32 policy;
+	__u32 grant; /* om_object_val.grant */
+	__u8 sha256[32];
+};
+
+/*
+ * om_seen: task storage. What the sleepable programs found in FILE, for the program of the same hook call
+ * that decides. Taken once: FILE is 0 afterwards.
+ */
+struct om_seen {
+	__u64 file;    /* address, compared only */
+	__s32 algo;    /* HASH_ALGO_* of the kernel, or -errno */
+	__u32 writers; /* 1: somebody had it open for writing before it was read */
+	__u8 sha256[32];
 };
 
 /* om_patterns: hash. `create = ["/var/log/api/x*.log"]`: one star in the last component. */
@@ -149,6 +171,9 @@ OM_AT(om_object_key, gen, 16);
 _Static_assert(sizeof(struct om_object_val) == 16, "om_object_val");
 _Static_assert(sizeof(struct om_pattern_key) == 24, "om_pattern_key");
 OM_AT(om_pattern_key, index, 20);
+_Static_assert(sizeof(struct om_content_key) == 40, "om_content_key");
+OM_AT(om_content_key, sha256, 8);
+_Static_assert(sizeof(struct om_seen) == 48, "om_seen");
 _Static_assert(sizeof(struct om_pattern) == 144, "om_pattern");
 OM_AT(om_pattern, prefix, 16);
 OM_AT(om_pattern, suffix, 80);
