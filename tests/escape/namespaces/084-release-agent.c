@@ -1,6 +1,6 @@
 /*
  * Row 84: programs that the kernel starts by itself, as root of the host and outside every cgroup: when a
- * cgroup (version 1) empties, when a device comes, when the power goes. Their names are in files.
+ * cgroup (version 1) empties, when a module is wanted, when a process crashes, when the power goes. Their names are in files.
  */
 #include <linux/mount.h>
 #include <sys/mount.h>
@@ -57,11 +57,6 @@ static int rewritten(const char *path)
 	return n < 0 ? errno : esc_errno(pwrite(fd, buf, (size_t)n, 0));
 }
 
-static int uevent_helper(void)
-{
-	return rewritten("/sys/kernel/uevent_helper");
-}
-
 static int poweroff(void)
 {
 	return rewritten("/proc/sys/kernel/poweroff_cmd");
@@ -85,7 +80,6 @@ static int capabilities(void)
 static const struct esc_try tries[] = {
 	{"cgroup-v1", version_1, "syscall", 1, ESC_OUTSIDE, NULL},
 	{"cgroup-v1-fsopen", version_1_detached, "syscall", 1, ESC_OUTSIDE, NULL},
-	{"uevent-helper", uevent_helper, "file.absent", 1, ESC_OUTSIDE, NULL},
 	{"poweroff-cmd", poweroff, "file.absent", 1, ESC_OUTSIDE, NULL},
 	{"modprobe", modprobe, "file.absent", 1, ESC_OUTSIDE, NULL},
 	{"core-pattern", core_pattern, "file.absent", 1, ESC_OUTSIDE, NULL},

@@ -27,11 +27,6 @@ static int dev_mem(void)
 	return file("/dev/mem");
 }
 
-static int dev_port(void)
-{
-	return file("/dev/port");
-}
-
 static int kcore(void)
 {
 	return file("/proc/kcore");
@@ -46,7 +41,6 @@ static const struct esc_try tries[] = {
 	{"iopl", level, "syscall", 1, ESC_OUTSIDE, NULL},
 	{"ioperm", port, "syscall", 1, ESC_OUTSIDE, NULL},
 	{"dev-mem", dev_mem, "file.absent", 1, ESC_OUTSIDE, NULL},
-	{"dev-port", dev_port, "file.absent", 1, ESC_OUTSIDE, NULL},
 	{"kcore", kcore, "file.absent", 1, ESC_OUTSIDE, NULL},
 	{"kallsyms", kallsyms, "file.absent", 1, ESC_OUTSIDE, NULL},
 };

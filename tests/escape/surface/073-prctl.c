@@ -10,7 +10,7 @@
 
 static int memory_layout(void)
 {
-	unsigned long auxv[64] = {0};
+	unsigned long auxv[16] = {0};
 
 	return esc_errno(prctl(PR_SET_MM, PR_SET_MM_AUXV, auxv, sizeof(auxv), 0));
 }
