@@ -307,3 +307,37 @@ int BPF_PROG(om_file_ioctl_compat, struct file *file, unsigned int cmd)
 {
 	return om_ioctl(file, cmd);
 }
+
+/*
+ * --- locks: who may not change a file may not shut others out of it either ---
+ */
+
+/* Opened for writing: decided then. Else the object is asked, whose owner may have meant it read-only. */
+static __always_inline int om_check_lock(struct om_ctx *c, struct file *file)
+{
+	return file->f_mode & OM_FMODE_WRITE ? 0 : om_check_file(c, file, OM_MAY_WRITE);
+}
+
+/* flock() takes an exclusive lock on a descriptor that is open for reading: a channel, and a stop sign. */
+SEC("lsm/file_lock")
+int BPF_PROG(om_file_lock, struct file *file, unsigned int cmd)
+{
+	struct om_ctx c;
+
+	if (cmd != OM_F_WRLCK || !om_scope(&c))
+		return 0;
+	OM_HOOK(&c, "file_lock");
+	OM_RETURN(om_check_lock(&c, file), OM_EACCES);
+}
+
+/* A read lease makes everybody who opens the file for writing wait until it is given back. */
+SEC("lsm/file_fcntl")
+int BPF_PROG(om_file_lease, struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct om_ctx c;
+
+	if (cmd != OM_F_SETLEASE || (__u32)arg == OM_F_UNLCK || !om_scope(&c))
+		return 0;
+	OM_HOOK(&c, "file_fcntl");
+	OM_RETURN(om_check_lock(&c, file), OM_EACCES);
+}

@@ -75,6 +75,8 @@ const struct om_prog om_progs[] = {
 	OM_LSM(lsm_file, om_inode_remove_acl, inode_remove_acl, 0, 0),
 	OM_LSM(lsm_file, om_file_ioctl, file_ioctl, OM_REQ, 0),
 	OM_LSM(lsm_file, om_file_ioctl_compat, file_ioctl_compat, 0, 0),
+	OM_LSM(lsm_file, om_file_lock, file_lock, OM_REQ, 0),
+	OM_LSM(lsm_file, om_file_lease, file_fcntl, OM_REQ, 0),
 	OM_LSM(lsm_dir, om_path_mknod, path_mknod, OM_REQ, 0),
 	OM_LSM(lsm_dir, om_path_mkdir, path_mkdir, OM_REQ, 0),
 	OM_LSM(lsm_dir, om_path_symlink, path_symlink, OM_REQ, 0),

@@ -25,6 +25,9 @@
 #define OM_FMODE_BACKING   0x2000000 /* 6.5 and later: the file below an overlay's file */
 #define OM_O_CREAT	   0100
 #define OM_O_TRUNC	   01000
+#define OM_F_WRLCK	   1
+#define OM_F_UNLCK	   2
+#define OM_F_SETLEASE	   1024
 #define OM_O_TMPFILE	   020000000
 #define OM_PROT_WRITE	   0x2
 #define OM_PROT_EXEC	   0x4
