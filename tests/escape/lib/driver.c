@@ -105,6 +105,9 @@ int main(int argc, char **argv)
 	char *words[WORDS_MAX + 1];
 	static char line[16384];
 
+	/* The scene's `prog` is a copy of it. */
+	if (!*value(argv, "go"))
+		return 0;
 	go = fopen(value(argv, "go"), "re");
 	done = open(value(argv, "done"), O_WRONLY | O_CLOEXEC);
 	if (!go || done < 0)
