@@ -52,8 +52,12 @@ static __always_inline int om_parse4(struct __sk_buff *skb, struct om_flow *f)
 	f->src.family = OM_AF_INET;
 	f->dst.family = OM_AF_INET;
 	words = bpf_ntohl(ip[0]) >> 24 & 0xf;
-	/* A later fragment has no ports. The stack calls this hook before it fragments. */
-	if (words < 5 || (bpf_ntohl(ip[1]) & 0x1fff))
+	/*
+	 * With options: a source route sends the packet to an address other than the one that connect
+	 * or send was asked about. A later fragment has no ports; the stack calls this hook before it
+	 * fragments.
+	 */
+	if (words != 5 || (bpf_ntohl(ip[1]) & 0x1fff))
 		return 0;
 	return om_ports(skb, words * 4, bpf_ntohl(ip[2]) >> 16 & 0xff, f);
 }
@@ -152,8 +156,8 @@ int om_egress_skb(struct __sk_buff *skb)
 	if (om_parse(skb, &f)) {
 		if (om_egress_granted(&c, &f.dst))
 			return OM_SKB_ALLOW;
-		/* A server's answer: from a port that it may serve. */
-		if (om_listen_granted(&c, f.src.port, f.src.proto))
+		/* A server's answer: from a port that it may serve. UDP's could be anybody's first word. */
+		if (f.src.proto == OM_PROTO_TCP && om_listen_granted(&c, f.src.port, f.src.proto))
 			return OM_SKB_ALLOW;
 	}
 	OM_HOOK(&c, "cgroup_skb/egress");

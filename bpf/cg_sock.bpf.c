@@ -53,69 +53,24 @@ static __always_inline void om_body_of(struct om_body *b, struct bpf_sock_addr *
 	b->net.port = bpf_ntohs((__u16)ctx->user_port);
 }
 
+static __always_inline void om_body_v4(struct om_body *b, struct bpf_sock_addr *ctx)
+{
+	om_body_of(b, ctx);
+	om_addr_v4(b->net.addr, ctx->user_ip4);
+}
+
+static __always_inline void om_body_v6(struct om_body *b, struct bpf_sock_addr *ctx)
+{
+	om_body_of(b, ctx);
+	om_addr_v6(b->net.addr, ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2],
+		   ctx->user_ip6[3]);
+}
+
 static __always_inline int om_cg_peer(struct om_ctx *c, struct om_body *b, __u32 protocol)
 {
 	if (protocol <= 255 && om_egress_granted(c, &b->net))
 		return OM_CG_ALLOW;
 	return om_cg_deny(c, OM_OP_NET_CONNECT, b);
-}
-
-SEC("cgroup/connect4")
-int om_connect4(struct bpf_sock_addr *ctx)
-{
-	struct om_body b;
-	struct om_ctx c;
-
-	if (!om_scope_net(&c))
-		return OM_CG_ALLOW;
-	om_body_of(&b, ctx);
-	om_addr_v4(b.net.addr, ctx->user_ip4);
-	OM_HOOK(&c, "cgroup/connect4");
-	return om_cg_peer(&c, &b, ctx->protocol);
-}
-
-SEC("cgroup/connect6")
-int om_connect6(struct bpf_sock_addr *ctx)
-{
-	struct om_body b;
-	struct om_ctx c;
-
-	if (!om_scope_net(&c))
-		return OM_CG_ALLOW;
-	om_body_of(&b, ctx);
-	om_addr_v6(b.net.addr, ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2],
-		   ctx->user_ip6[3]);
-	OM_HOOK(&c, "cgroup/connect6");
-	return om_cg_peer(&c, &b, ctx->protocol);
-}
-
-SEC("cgroup/sendmsg4")
-int om_sendmsg4(struct bpf_sock_addr *ctx)
-{
-	struct om_body b;
-	struct om_ctx c;
-
-	if (!om_scope_net(&c))
-		return OM_CG_ALLOW;
-	om_body_of(&b, ctx);
-	om_addr_v4(b.net.addr, ctx->user_ip4);
-	OM_HOOK(&c, "cgroup/sendmsg4");
-	return om_cg_peer(&c, &b, ctx->protocol);
-}
-
-SEC("cgroup/sendmsg6")
-int om_sendmsg6(struct bpf_sock_addr *ctx)
-{
-	struct om_body b;
-	struct om_ctx c;
-
-	if (!om_scope_net(&c))
-		return OM_CG_ALLOW;
-	om_body_of(&b, ctx);
-	om_addr_v6(b.net.addr, ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2],
-		   ctx->user_ip6[3]);
-	OM_HOOK(&c, "cgroup/sendmsg6");
-	return om_cg_peer(&c, &b, ctx->protocol);
 }
 
 /* Port 0 is a client's: it may be served on only if its number, once known, is granted (listen, skb). */
@@ -128,34 +83,30 @@ static __always_inline int om_cg_bind(struct om_ctx *c, struct om_body *b, __u32
 	return om_cg_deny(c, OM_OP_NET_LISTEN, b);
 }
 
-SEC("cgroup/bind4")
-int om_bind4(struct bpf_sock_addr *ctx)
-{
-	struct om_body b;
-	struct om_ctx c;
+/*
+ * One program for each call and family: the kernel lets a program read only the address of the family
+ * that it is attached for.
+ */
+#define OM_CG_PROG(name, hook, body, judge)          \
+	SEC(hook)                                    \
+	int name(struct bpf_sock_addr *ctx)          \
+	{                                            \
+		struct om_body b;                    \
+		struct om_ctx c;                     \
+                                                     \
+		if (!om_scope_net(&c))               \
+			return OM_CG_ALLOW;          \
+		body(&b, ctx);                       \
+		OM_HOOK(&c, hook);                   \
+		return judge(&c, &b, ctx->protocol); \
+	}
 
-	if (!om_scope_net(&c))
-		return OM_CG_ALLOW;
-	om_body_of(&b, ctx);
-	om_addr_v4(b.net.addr, ctx->user_ip4);
-	OM_HOOK(&c, "cgroup/bind4");
-	return om_cg_bind(&c, &b, ctx->protocol);
-}
-
-SEC("cgroup/bind6")
-int om_bind6(struct bpf_sock_addr *ctx)
-{
-	struct om_body b;
-	struct om_ctx c;
-
-	if (!om_scope_net(&c))
-		return OM_CG_ALLOW;
-	om_body_of(&b, ctx);
-	om_addr_v6(b.net.addr, ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2],
-		   ctx->user_ip6[3]);
-	OM_HOOK(&c, "cgroup/bind6");
-	return om_cg_bind(&c, &b, ctx->protocol);
-}
+OM_CG_PROG(om_connect4, "cgroup/connect4", om_body_v4, om_cg_peer)
+OM_CG_PROG(om_connect6, "cgroup/connect6", om_body_v6, om_cg_peer)
+OM_CG_PROG(om_sendmsg4, "cgroup/sendmsg4", om_body_v4, om_cg_peer)
+OM_CG_PROG(om_sendmsg6, "cgroup/sendmsg6", om_body_v6, om_cg_peer)
+OM_CG_PROG(om_bind4, "cgroup/bind4", om_body_v4, om_cg_bind)
+OM_CG_PROG(om_bind6, "cgroup/bind6", om_body_v6, om_cg_bind)
 
 /* Raw, ping, SCTP, UDP-Lite and MPTCP sockets pass connect4 and sendmsg4 unseen: none is made. */
 SEC("cgroup/sock_create")

@@ -184,7 +184,9 @@ static __always_inline int om_peer_granted(struct om_ctx *c, struct sock *sk,
 		return 0; /* a raw socket from outside has a peer and no port */
 	if (!om_peer_of(n, sk))
 		return 1; /* not connected: there is nobody to send to, the kernel says so */
-	if (om_egress_granted(c, n) || om_listen_granted(c, sk->__sk_common.skc_num, n->proto)) {
+	/* A connection to a TCP port that is served. For UDP nobody here knows who spoke first. */
+	if (om_egress_granted(c, n) ||
+	    (n->proto == OM_PROTO_TCP && om_listen_granted(c, sk->__sk_common.skc_num, n->proto))) {
 		if (label && label->brane == c->brane)
 			label->policy = c->policy;
 		return 1;
@@ -210,10 +212,6 @@ int BPF_PROG(om_socket_sendmsg, struct socket *sock, struct msghdr *msg, int siz
 	if (name && len > 0)
 		got = om_addr_read(&n, name, len, 1);
 	if (got == OM_ADDR_OK && om_egress_granted(&c, &n))
-		return 0;
-	/* An answer of a UDP server goes to whoever asked; its port is granted. */
-	if (got == OM_ADDR_OK && n.proto == OM_PROTO_UDP &&
-	    om_listen_granted(&c, sk->__sk_common.skc_num, n.proto))
 		return 0;
 	if (got == OM_ADDR_NONE && om_peer_granted(&c, sk, &n))
 		return 0;
@@ -246,6 +244,17 @@ int BPF_PROG(om_socket_bind, struct socket *sock, struct sockaddr *addr, int len
 	OM_RETURN(om_deny_net(&c, OM_OP_NET_LISTEN, &n), OM_EPERM);
 }
 
+/* 1: a unix socket, or one whose port the policy grants serving on. Fills N. */
+static __always_inline int om_may_serve(const struct om_ctx *c, struct sock *sk,
+					struct om_event_net *n)
+{
+	om_net_of(n, sk);
+	if (n->family == OM_AF_UNIX && !(c->flags & OM_SLOT_DENY_ALL))
+		return 1;
+	n->port = sk->__sk_common.skc_num;
+	return n->port && om_listen_granted(c, n->port, n->proto);
+}
+
 /* listen() without bind() takes an ephemeral port: no bind hook sees it, only this one. */
 SEC("lsm/socket_listen")
 int BPF_PROG(om_socket_listen, struct socket *sock)
@@ -256,12 +265,8 @@ int BPF_PROG(om_socket_listen, struct socket *sock)
 
 	if (!om_scope(&c) || !sk)
 		return 0;
-	om_net_of(&n, sk);
 	OM_HOOK(&c, "socket_listen");
-	if (n.family == OM_AF_UNIX && !(c.flags & OM_SLOT_DENY_ALL))
-		return 0;
-	n.port = sk->__sk_common.skc_num;
-	if (n.port && om_listen_granted(&c, n.port, n.proto)) {
+	if (om_may_serve(&c, sk, &n)) {
 		om_sock_checked(&c, sk);
 		return 0;
 	}
@@ -278,28 +283,34 @@ int BPF_PROG(om_socket_accept, struct socket *sock)
 
 	if (!om_scope(&c) || !sk)
 		return 0;
-	om_net_of(&n, sk);
 	OM_HOOK(&c, "socket_accept");
-	if (n.family == OM_AF_UNIX && !(c.flags & OM_SLOT_DENY_ALL))
-		return 0;
-	n.port = sk->__sk_common.skc_num;
-	if (om_listen_granted(&c, n.port, n.proto))
+	if (om_may_serve(&c, sk, &n))
 		return 0;
 	OM_RETURN(om_deny_net(&c, OM_OP_NET_LISTEN, &n), OM_EPERM);
 }
 
-/* Options that choose a route, a device or a foreign address, or forge a connection's state. */
+/*
+ * MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP. To join a group the kernel itself sends the group's
+ * address, bits of the caller's choice, to the link, by a socket that is in no brane.
+ */
+static __always_inline int om_option_joins(int name)
+{
+	return name == 42 || name == 46;
+}
+
+/* Options that choose a route, a device or a foreign address, join a group, or forge a connection's state. */
 static __always_inline int om_option_denied(int level, int name)
 {
 	switch (level) {
 	case 1: /* SOL_SOCKET: BINDTODEVICE, MARK, BINDTOIFINDEX, ATTACH_REUSEPORT_*, RESERVE_MEM.. */
 		return name == 25 || name == 36 || name == 62 || name == 51 || name == 52;
-	case 0: /* SOL_IP: OPTIONS, HDRINCL, TRANSPARENT, UNICAST_IF, IPSEC/XFRM policy */
+	case 0: /* SOL_IP: OPTIONS, HDRINCL, TRANSPARENT, UNICAST_IF, IPSEC/XFRM policy; joining */
 		return name == 4 || name == 3 || name == 19 || name == 50 || name == 16 ||
-		       name == 17;
-	case 41: /* SOL_IPV6: RTHDR, HDRINCL, TRANSPARENT, UNICAST_IF, IPSEC/XFRM policy */
+		       name == 17 || name == 35 || name == 39 || om_option_joins(name);
+	case 41: /* SOL_IPV6: RTHDR, HDRINCL, TRANSPARENT, UNICAST_IF, IPSEC/XFRM policy; joining */
 		return name == 57 || name == 36 || name == 75 || name == 76 || name == 34 ||
-		       name == 35 || name == 6 /* 2292PKTOPTIONS may carry RTHDR */;
+		       name == 35 || name == 6 /* 2292PKTOPTIONS may carry RTHDR */ || name == 20 ||
+		       name == 27 || om_option_joins(name);
 	case 6: /* SOL_TCP: REPAIR, REPAIR_QUEUE, REPAIR_OPTIONS, ULP */
 		return name == 19 || name == 20 || name == 22 || name == 31;
 	}
