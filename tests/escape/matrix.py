@@ -76,8 +76,8 @@ class Stats:
 
     def of(self, number):
         """(seq, events, folded, lost)."""
-        raw = self.lookup(self.map, number, 32)
-        return struct.unpack("QQQQ", raw) if raw else (0, 0, 0, 0)
+        raw = self.lookup(self.map, number, 1 << 16)  # the four, and counters of what found the ring full
+        return struct.unpack("QQQQ", raw[:32]) if raw else (0, 0, 0, 0)
 
 
 class Try:
@@ -145,8 +145,8 @@ class Scene:
                            ("udp", socket.SOCK_DGRAM), ("udp2", socket.SOCK_DGRAM)):
             self.ports[name] = self.inet(kind)
         self.ports["own"], self.ports["listen"] = self.free(), self.free()
-        path = self.top + "/sock"
-        self.unix(path, socket.SOCK_STREAM)
+        # Below what the granting brane may write: a socket is judged where it was bound.
+        self.unix(self.dirs + "/sock", socket.SOCK_STREAM)
         self.unix("\0om-escape", socket.SOCK_STREAM)
         self.unix("\0om-escape-d", socket.SOCK_DGRAM)
         self.victim = subprocess.Popen(["sleep", "100000"], stdin=subprocess.DEVNULL)
@@ -204,7 +204,7 @@ class Scene:
             with open(path, "w") as f:
                 f.write("secret\n")
         shutil.copy(BUILD + "/tests/escape/lib/driver", top + "/prog")
-        os.link(self.top + "/sock", top + "/sock")
+        os.link(self.dirs + "/sock", top + "/sock")
         return top
 
     def give(self, write):
@@ -256,7 +256,7 @@ class Brane:
 
     def manifest(self):
         s, p = self.scene, self.scene.ports
-        egress = ["127.0.0.1:%d/tcp" % p["own"]]
+        egress = ["127.0.0.1:%d/%s" % (p["own"], k) for k in ("tcp", "udp")]
         fs = 'write = ["%s/"]\n' % self.write
         execs, extra, net = [s.bin + "/"], "", ""
         if self.grants:
