@@ -38,7 +38,7 @@ static int passed_ring(void)
 {
 	int fd = give_get(GIVE_RING);
 
-	/* Since 6.7 or so the kernel refuses to send one. */
+	/* Kernels since 6.7, and patched older ones, refuse to send one. */
 	if (fd < 0 && errno == ENOMSG)
 		return esc_skip("this kernel lets no ring be passed");
 	return fd < 0 ? errno : esc_errno(syscall(SYS_io_uring_enter, fd, 0, 0, 0, NULL, 0));
