@@ -37,6 +37,35 @@ static __always_inline int om_nameless(const struct dentry *d)
 	return magic == OM_PIPEFS_MAGIC || magic == OM_PIDFS_MAGIC;
 }
 
+/*
+ * An overlay sets attributes of its upper files with the mounter's credentials; the task was asked
+ * about the overlay's own file already. No task can borrow credentials otherwise: io_uring, whose
+ * personalities could, is not to be had in a brane (inode_init_security_anon).
+ */
+static __always_inline int om_borrowed_cred(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	return task->cred != task->real_cred;
+}
+
+/*
+ * An overlay lists its layers' directories, and copies a file up, by opening them itself: with borrowed
+ * credentials, on a mount of its own that is in no namespace. The task was asked about the overlay's
+ * object before. A core dump borrows credentials too, but opens by a path.
+ */
+#define OM_MNT_INTERNAL ((__u64)-22) /* mnt_ns of a mount that no path leads to: ERR_PTR(-EINVAL) */
+
+static __always_inline int om_overlay_inner(struct file *file)
+{
+	__u32 off = __builtin_preserve_field_info(((struct mount *)0)->mnt, BPF_FIELD_BYTE_OFFSET);
+	__u64 mnt = (__u64)BPF_CORE_READ(file, f_path.mnt);
+
+	if (!om_borrowed_cred())
+		return 0;
+	return (__u64)BPF_CORE_READ((struct mount *)(mnt - off), mnt_ns) == OM_MNT_INTERNAL;
+}
+
 SEC("lsm/file_open")
 int BPF_PROG(om_file_open, struct file *file)
 {
@@ -58,7 +87,7 @@ int BPF_PROG(om_file_open, struct file *file)
 		need |= OM_MAY_CREATE;
 	if (om_nameless(file->f_path.dentry) && !(c.flags & OM_SLOT_DENY_ALL))
 		need &= ~(OM_MAY_READ | OM_MAY_WRITE);
-	if (!need)
+	if (!need || (om_overlay_inner(file) && !(c.flags & OM_SLOT_DENY_ALL)))
 		return 0;
 	OM_HOOK(&c, "file_open");
 	/* A file without a name was made by no path hook; it may get a name later. */
@@ -151,18 +180,6 @@ int BPF_PROG(om_path_notify, const struct path *path)
 		return 0;
 	OM_HOOK(&c, "path_notify");
 	OM_RETURN(om_check_path(&c, path, OM_MAY_READ), OM_EACCES);
-}
-
-/*
- * An overlay sets attributes of its upper files with the mounter's credentials; the task was asked
- * about the overlay's own file already. No task can borrow credentials otherwise: io_uring, whose
- * personalities could, is not to be had in a brane (inode_init_security_anon).
- */
-static __always_inline int om_borrowed_cred(void)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-
-	return task->cred != task->real_cred;
 }
 
 static __always_inline int om_check_inode(struct om_ctx *c, struct dentry *d, __u32 need)

@@ -21,6 +21,7 @@ struct om_ctx {
 	__u32 grant;  /* with WHY */
 	__u64 dentry; /* addresses, for the report only: memory turns pointers into plain numbers, */
 	__u64 mnt;    /* which is what a global function may take */
+	__u64 zero;   /* always: a 0 that the verifier does not know (path.bpf.h) */
 	char hook[24];
 };
 

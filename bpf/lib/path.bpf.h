@@ -34,8 +34,8 @@ struct om_path_walk {
 	__u64 mnt; /* 0: unknown, stop at the file system's root */
 	__u64 root_d;
 	__u64 root_mnt;
-	__u32 len;
-	__u32 truncated;
+	__u64 len; /* 64 bits wide: 6.1 forgets the bounds of narrower values that it spills */
+	__u64 truncated;
 };
 
 /* One step up. 1: the root is reached. A callback: verified once, not once a step. */
@@ -45,7 +45,7 @@ static long om_path_up(__u32 i, struct om_path_walk *w)
 	struct vfsmount *mnt = (struct vfsmount *)w->mnt;
 	struct dentry *parent, *d = (struct dentry *)w->d;
 	const unsigned char *name;
-	__u32 len = w->len;
+	__u64 len;
 	long n;
 
 	if (w->d == w->root_d && w->mnt == w->root_mnt)
@@ -63,16 +63,19 @@ static long om_path_up(__u32 i, struct om_path_walk *w)
 	parent = BPF_CORE_READ(d, d_parent);
 	if (!parent || parent == d)
 		return 1;
+	name = BPF_CORE_READ(d, d_name.name);
+	/* Read and checked in one register and last: what 6.1 has checked it forgets in another copy. */
+	len = *(volatile __u64 *)&w->len;
 	if (len > OM_EVENT_PATH_MAX - 257) {
 		w->truncated = 1;
 		return 1;
 	}
-	name = BPF_CORE_READ(d, d_name.name);
+	asm volatile("" : "+r"(len));
 	n = bpf_probe_read_kernel_str(&w->e->path[len], 256, name);
 	if (n <= 0 || n > 256)
 		return 1;
 	/* The string's NUL becomes the separator. */
-	len += (__u32)n - 1;
+	len += (__u64)n - 1;
 	if (len >= OM_EVENT_PATH_MAX)
 		return 1;
 	w->e->path[len] = '/';
@@ -89,6 +92,13 @@ static __always_inline void om_path_fill(struct om_event_path *e, const struct o
 	struct om_path_walk w = {.e = e, .d = c->dentry, .mnt = c->mnt};
 	long steps;
 
+	/*
+	 * 6.1 verifies a loop's callback once, with what it knows of the first turn. If it knew that these
+	 * are 0 it would drop the checks of later turns as dead code, and long names would be written
+	 * past the record, over the next one's header. So they are 0 by memory that it cannot know.
+	 */
+	w.len = c->zero;
+	w.truncated = c->zero;
 	/* Zeroed first: the ring's memory is reused, and a record must not carry an older one's bytes. */
 	__builtin_memset(e->path, 0, sizeof(e->path));
 	w.root_d = (__u64)BPF_CORE_READ(fs, root.dentry);
@@ -100,7 +110,7 @@ static __always_inline void om_path_fill(struct om_event_path *e, const struct o
 	steps = bpf_loop(OM_PATH_STEPS, om_path_up, &w, 0);
 	if (steps < 0 || steps == OM_PATH_STEPS || w.truncated)
 		e->head.flags |= OM_EVENT_TRUNCATED;
-	e->path_len = w.len;
+	e->path_len = (__u32)w.len;
 }
 
 /* Records a denial on c->dentry, c->mnt. A global function: verified once for all its callers. */
