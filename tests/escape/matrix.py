@@ -14,6 +14,7 @@ import glob
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -29,6 +30,7 @@ import omegad  # noqa: E402
 from omegad import BUILD, Agent, check, done, until  # noqa: E402
 
 SKIP = 254
+PATIENCE = 60  # seconds; a try that hangs is ended after 20
 FLOOD = 9000  # absent paths: more than the ring holds
 SHM_KEY = 0x6F6D6573
 SYS_BPF = 321  # x86_64
@@ -203,7 +205,7 @@ class Scene:
         for path in (top + "/secret", top + "/sub/secret"):
             with open(path, "w") as f:
                 f.write("secret\n")
-        shutil.copy(BUILD + "/tests/escape/lib/driver", top + "/prog")
+        shutil.copy(BUILD + "/tests/escape/lib/prog", top + "/prog")
         os.link(self.dirs + "/sock", top + "/sock")
         return top
 
@@ -249,7 +251,7 @@ class Brane:
         self.r = open(self.done_)
         self.stats = Stats(agent.bpffs)
         self.number = self.stats.number("%s/%s" % (agent.cgroup, name))
-        self.before = None
+        self.before = self.doing = None
 
     def now(self):
         return self.stats.of(self.number)
@@ -278,12 +280,21 @@ class Brane:
     def do(self, *words):
         """The wait status, or None when the driver is gone. Once a program has started: its counters."""
         self.send(*words)
-        line = self.r.readline()
+        line = self.answer()
         if line == "stopped\n":
-            self.before = self.stats.of(self.number)
+            self.before = self.now()
             self.send("go")
-            line = self.r.readline()
+            line = self.answer()
         return int(line) if line else None
+
+    def answer(self):
+        """A line of the driver, which ends a try that hangs: without one the driver itself is stuck."""
+        if not select.select([self.r], [], [], PATIENCE)[0]:
+            print("Bail out! the driver of brane %s does not answer in %s" % (self.name, self.doing))
+            sys.stdout.flush()
+            subprocess.run(["ps", "-e", "-o", "pid,ppid,stat,wchan:24,comm"], check=False)
+            os._exit(1)
+        return self.r.readline()
 
     def said(self):
         try:
@@ -322,7 +333,7 @@ def inside(brane, t, scene, agent):
     program = scene.take(t.program)
     name = "%s-%s" % (brane.name, t.comm)
     top = scene.prepare(name)
-    brane.before = brane.now()
+    brane.before, brane.doing = brane.now(), t.id
     status = brane.do("run", program, "try=" + t.name, "stop=1",
                       *scene_words(scene, agent, brane.name, top, brane.write, "inside", program))
     got = outcome(status, brane.said())
