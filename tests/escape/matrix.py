@@ -114,16 +114,17 @@ def catalogue(only):
     return sorted(rows, key=lambda r: r["row"])
 
 
-def serve(sock, answer=None):
+def serve(sock):
+    """Answers, and keeps the last connections open: a try may want to send."""
     sock.listen(64)
+    kept = []
 
     def loop():
         while True:
             try:
-                conn, _ = sock.accept()
-                if answer:
-                    answer(conn)
-                conn.close()
+                kept.append(sock.accept()[0])
+                if len(kept) > 64:
+                    kept.pop(0).close()
             except OSError:
                 pass
 
@@ -307,7 +308,7 @@ class Brane:
 def scene_words(scene, agent, brane, dirname, write, mode, program):
     words = {"dir": dirname, "write": write, "victim": scene.victim.pid, "shm": SHM_KEY, "mq": "/om-escape",
              "abstract": "om-escape", "abstract_d": "om-escape-d", "mode": mode, "self": program,
-             "run": agent.run, "state": agent.state, "bpffs": agent.bpffs, "cgroup": os.path.dirname(agent.cgroup),
+             "run": agent.run, "state": agent.state, "bpffs": agent.bpffs, "pins": glob.glob(agent.bpffs + "/v*")[0], "cgroup": os.path.dirname(agent.cgroup),
              "branes": agent.cgroup, "agent": agent.proc.pid, "brane": brane}
     words.update(scene.ports)
     return ["%s=%s" % item for item in words.items()]

@@ -79,7 +79,8 @@ extern const struct esc_row esc_row;
  *   shm     key of a SysV segment of the host   mq  name of a POSIX queue of the host
  *   abstract  name of the host's abstract stream socket; abstract_d a datagram one
  *   self    path of this program   mode  "inside" or "outside"
- *   run     the agent's run directory   state  its state directory   bpffs  its pins
+ *   run     the agent's run directory   state  its state directory   bpffs  its BPF file system
+ *   pins    the directory of its pins
  *   cgroup  where the cgroup2 tree is mounted on the host   branes  the cgroup of all branes
  *   agent   pid of omegad   brane  this brane's name
  */
