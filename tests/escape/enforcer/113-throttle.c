@@ -5,6 +5,8 @@
 #include "tests/escape/enforcer/flood.h"
 
 #define SAME 300
+/* Each waits two seconds for an agent that is gone, and a try has twenty. */
+#define SAME_CALLS 7
 
 static int equal(const char *key)
 {
@@ -37,7 +39,7 @@ static int then_a_file(void)
 
 static int equal_calls(void)
 {
-	for (int i = 0; !esc_is_outside() && i < 40; i++)
+	for (int i = 0; !esc_is_outside() && i < SAME_CALLS; i++)
 		if (esc_socket(AF_NETLINK, SOCK_RAW, 0) >= 0)
 			return 0;
 	return esc_socket(AF_PACKET, SOCK_RAW, 0) < 0 ? errno : 0;
@@ -47,7 +49,7 @@ static const struct esc_try tries[] = {
 	{"port", then_another_port, "net.connect", SAME + 1, ESC_OUTSIDE, NULL},
 	{"family", then_another_family, "net.connect", SAME + 1, ESC_OUTSIDE, NULL},
 	{"file", then_a_file, "net.connect|file.absent", SAME + 1, ESC_OUTSIDE, NULL},
-	{"calls", equal_calls, "syscall", 41, ESC_OUTSIDE, NULL},
+	{"calls", equal_calls, "syscall", SAME_CALLS + 1, ESC_OUTSIDE, NULL},
 };
 
 ESC_ROW(113, "flood until alerts are throttled, then act", "no throttle: every denial has a number",
