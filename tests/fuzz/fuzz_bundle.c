@@ -51,8 +51,8 @@ static void ask(const struct om_bundle *b)
 		"file.read /etc/passwd",
 		"file.create /log/a1.log",
 		"file.exec /tmp/x",
-		"file.exec "
-		"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 /opt/x",
+		("file.exec "
+		 "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 /opt/x"),
 		"net.connect 10.0.0.1:80",
 		"net.connect [::1]:81/udp",
 		"net.listen 80",
