@@ -108,6 +108,7 @@ int main(void)
 	struct om_ready r = {.version = OM_SHIM_VERSION, .stage = OM_STAGE_PLAN};
 
 	settle();
+	s.gone_ms = shim_ms(shim_now(CLOCK_MONOTONIC));
 	int ret = om_birth_open(&s.birth);
 	if (ret < 0)
 		r.err = -ret;

@@ -30,6 +30,7 @@ static void hang_up(struct shim *s, uint64_t now_ms)
 	close(s->drain);
 	s->drain = -1;
 	s->retry_ms = now_ms + SHIM_RETRY_MS;
+	s->gone_ms = now_ms;
 	/* Not acknowledged is not recorded: offered again under the same id, which the drain knows. */
 	for (int i = 0; i < SHIM_PENDING_MAX; i++)
 		s->pending[i].sent = false;
@@ -210,7 +211,11 @@ void shim_notif_recv(struct shim *s, uint64_t now_ms)
 	memset(p, 0, sizeof(*p));
 	p->used = true;
 	p->cookie = req.n.id;
-	p->deadline_ms = now_ms + OM_NOTIFY_WAIT_MS;
+	/*
+	 * An agent that is gone is waited for once, not once a call: what is denied after that is counted at
+	 * once, or a workload that keeps trying would stand still for as long as the agent is away.
+	 */
+	p->deadline_ms = (s->drain < 0 ? s->gone_ms : now_ms) + OM_NOTIFY_WAIT_MS;
 	p->msg.type = OM_SHIM_DENIED;
 	p->msg.id = s->next_id++;
 	struct om_event *e = &p->msg.u.denied;

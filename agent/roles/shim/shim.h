@@ -49,6 +49,7 @@ struct shim {
 	struct shim_output out[2];
 	int drain; /* connected SEQPACKET, -1 */
 	uint64_t retry_ms;
+	uint64_t gone_ms; /* since when there has been no connection to the drain role */
 	uint64_t next_id, seq;
 	struct shim_pending pending[SHIM_PENDING_MAX];
 	struct {
