@@ -115,15 +115,16 @@ def catalogue(only):
 
 
 def serve(sock):
-    """Answers, and keeps the last connections open: a try may want to send."""
+    """Answers and hangs up; on unix sockets it keeps the last connections, since a try may want to send."""
     sock.listen(64)
+    keep = 64 if sock.family == socket.AF_UNIX else 0
     kept = []
 
     def loop():
         while True:
             try:
                 kept.append(sock.accept()[0])
-                if len(kept) > 64:
+                if len(kept) > keep:
                     kept.pop(0).close()
             except OSError:
                 pass

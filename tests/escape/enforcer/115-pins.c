@@ -67,7 +67,7 @@ static int looked_at(void)
 {
 	struct stat st;
 
-	return esc_errno(stat(esc_arg("bpffs"), &st));
+	return esc_errno(stat(esc_in("bpffs", "."), &st));
 }
 
 /* Outside: a name beside the pins, made and removed. Inside: the pins themselves. */

@@ -6,6 +6,8 @@
  * when this kernel cannot try it. Used by: tests/escape/FAMILY/NNN-name.c, each a static program that
  * needs no file but itself. Never does: judge; the matrix (tests/escape/matrix.py) does.
  *
+ * An absent path is recorded once and then counted: no two tries may name the same one in the same spelling.
+ *
  * A program holds one or more tries. Each is run in a process of its own, in up to three modes:
  *   granted  the same code where nothing forbids it: inside a brane whose manifest grants it
  *            (ESC_INSIDE), or outside every brane as root (ESC_OUTSIDE, in a mount namespace of its own).

@@ -59,22 +59,22 @@ static int rewritten(const char *path)
 
 static int poweroff(void)
 {
-	return rewritten("/proc/sys/kernel/poweroff_cmd");
+	return rewritten("/proc/./sys/kernel/poweroff_cmd");
 }
 
 static int modprobe(void)
 {
-	return rewritten("/proc/sys/kernel/modprobe");
+	return rewritten("/proc/./sys/kernel/modprobe");
 }
 
 static int core_pattern(void)
 {
-	return rewritten("/proc/sys/kernel/core_pattern");
+	return rewritten("/proc/./sys/kernel/core_pattern");
 }
 
 static int capabilities(void)
 {
-	return rewritten("/proc/sys/kernel/usermodehelper/bset");
+	return rewritten("/proc/./sys/kernel/usermodehelper/bset");
 }
 
 static const struct esc_try tries[] = {

@@ -54,7 +54,7 @@ static int log_level(void)
 
 static int kmsg(void)
 {
-	int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	int fd = open("/dev/./kmsg", O_WRONLY | O_CLOEXEC);
 
 	return fd < 0 ? errno : 0;
 }

@@ -45,7 +45,7 @@ static int by_self(void)
 
 static int sysrq(void)
 {
-	int fd = open("/proc/sysrq-trigger", O_WRONLY | O_CLOEXEC);
+	int fd = open("/proc/./sysrq-trigger", O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0 && errno == ENOENT && !strcmp(esc_arg("mode"), "outside"))
 		return esc_skip("no sysrq in this kernel");
