@@ -91,31 +91,35 @@ static __always_inline int om_parse6(struct __sk_buff *skb, struct om_flow *f)
 	return om_ports(skb, off, next, f);
 }
 
-static __always_inline __u64 om_mix(__u64 h, __u64 v)
-{
-	h = (h ^ v) * 0x9e3779b97f4a7c15ull;
-	return h ^ h >> 29;
-}
-
-/* The peer and its port name a flow; the brane's own port does not: a retry is a repeat. */
-static __always_inline __u64 om_flow_hash(const struct om_event_net *n, __u64 salt)
+/*
+ * The peer and its port name a flow; the brane's own port does not: a retry is a repeat. 0: there is no key.
+ * A global function: verified once, not for each way that leads here.
+ */
+__noinline __u64 om_flow_hash(struct om_event_net *n)
 {
 	const __u64 *w = (const __u64 *)n;
+	struct om_sip s;
 
-	return om_mix(om_mix(om_mix(salt, w[0]), w[1]), w[2]);
+	if (!n || !om_hash_begin(&s))
+		return 0;
+	om_sip_word(&s, w[0]);
+	om_sip_word(&s, w[1]);
+	om_sip_word(&s, w[2]);
+	return om_sip_end(&s, (__u64)sizeof(*n) << 56);
 }
 
-static __always_inline int om_skb_deny(struct om_ctx *c, __u16 op, const struct om_event_net *n,
-				       __u64 salt)
+static __always_inline int om_skb_deny(struct om_ctx *c, __u16 op, const struct om_event_net *n)
 {
 	struct om_body b = {};
+	__u64 hash;
 
 	/* With BPF-LSM on, the send itself was recorded. */
 	if (op == OM_OP_NET_CONNECT && (c->flags & OM_SLOT_KERNEL) && !om_verdict(c))
 		return OM_SKB_ALLOW;
 	c->op = op;
 	b.net = *n;
-	if (om_fold_repeat(c, om_flow_hash(n, salt)))
+	hash = om_flow_hash(&b.net);
+	if (hash && om_fold_repeat(c, hash))
 		return om_verdict(c) ? OM_SKB_DENY : OM_SKB_ALLOW;
 	return om_emit(c, &b, OM_BODY_NET) ? OM_SKB_DENY : OM_SKB_ALLOW;
 }
@@ -161,7 +165,7 @@ int om_egress_skb(struct __sk_buff *skb)
 			return OM_SKB_ALLOW;
 	}
 	OM_HOOK(&c, "cgroup_skb/egress");
-	return om_skb_deny(&c, OM_OP_NET_CONNECT, &f.dst, 1);
+	return om_skb_deny(&c, OM_OP_NET_CONNECT, &f.dst);
 }
 
 SEC("cgroup_skb/ingress")
@@ -179,5 +183,5 @@ int om_ingress_skb(struct __sk_buff *skb)
 			return OM_SKB_ALLOW;
 	}
 	OM_HOOK(&c, "cgroup_skb/ingress");
-	return om_skb_deny(&c, OM_OP_NET_RECV, &f.src, 2);
+	return om_skb_deny(&c, OM_OP_NET_RECV, &f.src);
 }

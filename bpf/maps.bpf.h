@@ -16,6 +16,7 @@
 #include <bpf/bpf_helpers.h>
 #include <omega/abi/event.h>
 #include <omega/abi/policy.h>
+#include <omega/abi/siphash.h>
 #include <omega/limits.h>
 
 struct {
@@ -86,6 +87,16 @@ struct {
 	__type(key, struct om_fold_key);
 	__type(value, struct om_fold);
 } om_folds SEC(".maps");
+
+/* Written once, before anything is attached, and frozen; no program writes it, no role but the loader opens it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct om_hash_key);
+} om_hash_key SEC(".maps");
 
 /* Only for programs that run with kernel types: a host without BPF-LSM never makes these. */
 #ifdef OM_KERNEL_LAYER

@@ -17,14 +17,35 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-static __always_inline __u64 om_path_hash(const struct om_event_path *e)
-{
-	const __u64 *w = (const __u64 *)e->path;
-	__u64 h = 0xcbf29ce484222325ull;
+struct om_path_sip {
+	struct om_sip s;
+	const __u64 *w;
+	__u64 words;
+};
 
-	for (int i = 0; i < OM_EVENT_PATH_MAX / 8; i++)
-		h = (h ^ w[i]) * 0x9e3779b97f4a7c15ull + (h >> 29);
-	return h;
+/* A callback: verified once, not once a word. */
+static long om_path_sip_step(__u32 i, struct om_path_sip *p)
+{
+	if (i >= OM_EVENT_PATH_MAX / 8 || i >= p->words)
+		return 1;
+	om_sip_word(&p->s, p->w[i]);
+	return 0;
+}
+
+/*
+ * Of what is missing and the N bytes of the path, its NUL among them, in whole words: the rest of the
+ * last is zero. 0: there is no key.
+ */
+static __always_inline __u64 om_path_hash(const struct om_event_path *e, __u32 need, long n)
+{
+	struct om_path_sip p = {.w = (const __u64 *)e->path, .words = ((__u64)n + 7) / 8};
+
+	if (!om_hash_begin(&p.s))
+		return 0;
+	/* A look for a path must not hide a later attempt to make it. */
+	om_sip_word(&p.s, need);
+	bpf_loop(OM_EVENT_PATH_MAX / 8, om_path_sip_step, &p, 0);
+	return om_sip_end(&p.s, (p.words + 1) << 59);
 }
 
 __noinline int om_emit_absent(struct om_ctx *c, __u64 name)
@@ -52,9 +73,12 @@ __noinline int om_emit_absent(struct om_ctx *c, __u64 name)
 	asm volatile("" ::: "memory");
 	__builtin_memset(e->path, 0, sizeof(e->path));
 	n = bpf_probe_read_kernel_str(e->path, sizeof(e->path), (const void *)name);
-	/* A look for a path must not hide a later attempt to make it. */
-	e->ino = om_path_hash(e) ^ ((__u64)c->need << 32);
-	if (n <= 1 || (c->op == OM_OP_FILE_ABSENT && om_fold_repeat(c, e->ino))) {
+	if (n <= 1) {
+		bpf_ringbuf_discard(e, 0);
+		return 0;
+	}
+	e->ino = om_path_hash(e, c->need, n);
+	if (e->ino && c->op == OM_OP_FILE_ABSENT && om_fold_repeat(c, e->ino)) {
 		bpf_ringbuf_discard(e, 0);
 		return 0;
 	}

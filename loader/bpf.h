@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <omega/abi/event.h>
 #include <omega/abi/policy.h>
+#include <omega/abi/siphash.h>
 #include <omega/bundle.h>
 #include <omega/err.h>
 #include <omega/ir.h>

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <linux/magic.h>
@@ -187,6 +188,35 @@ static int set_config(const struct om_bpf_opts *opts, const char *dir, struct om
 	return ret ? om_map_error(err, OM_MAP_CONFIG, ret, "cannot set") : 0;
 }
 
+int om_bpf_hash_key(const char *dir, struct om_err *err)
+{
+	int fd OM_CLEANUP(om_close_fd) = -1;
+	const uint32_t zero = 0;
+	struct om_hash_key key;
+	char path[PATH_MAX];
+	int ret;
+
+	ret = om_path_join(path, dir, om_map_names[OM_MAP_HASH_KEY], err);
+	if (ret)
+		return ret;
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return om_map_error(err, OM_MAP_HASH_KEY, -errno, "cannot open");
+	ret = bpf_map_lookup_elem(fd, &zero, &key);
+	if (ret)
+		return om_map_error(err, OM_MAP_HASH_KEY, ret, "cannot read");
+	/* Another key would make every repeat that is counted by now a stranger. */
+	if (key.k[0] || key.k[1])
+		return 0;
+	if (getrandom(&key, sizeof(key), 0) != (ssize_t)sizeof(key))
+		return om_err_sys(err, OM_ERR_IO, -errno, "no random numbers");
+	ret = bpf_map_update_elem(fd, &zero, &key, BPF_ANY);
+	if (!ret)
+		ret = bpf_map_freeze(fd);
+	explicit_bzero(&key, sizeof(key));
+	return ret ? om_map_error(err, OM_MAP_HASH_KEY, ret, "cannot set") : 0;
+}
+
 static int set_state(const char *dir, uint32_t layers, uint32_t links, bool content,
 		     struct om_err *err)
 {
@@ -236,6 +266,8 @@ static int make_layer(const struct om_bpf_opts *opts, const char *dir, uint32_t 
 	/* A second layer finds the configuration frozen, and the same. */
 	if (ret == -EPERM && err->id == OM_ERR_BPF_MAP)
 		ret = 0;
+	if (!ret)
+		ret = om_bpf_hash_key(dir, err);
 	for (size_t i = 0; i < om_objects_count && !ret; i++)
 		if (objs[i])
 			ret = attach_all(opts, dir, objs[i], links, err);
@@ -338,6 +370,21 @@ static int check_config(const struct om_bpf *b, const struct om_bpf_opts *opts, 
 	return 0;
 }
 
+/* A set without a key is none that this agent made: what repeats could be foretold. */
+static int check_hash_key(const struct om_bpf *b, struct om_err *err)
+{
+	struct om_hash_key key;
+	const uint32_t zero = 0;
+	int ret = bpf_map_lookup_elem(b->maps[OM_MAP_HASH_KEY], &zero, &key);
+
+	if (!ret && !key.k[0] && !key.k[1])
+		ret = om_err_set(err, OM_ERR_BPF_PIN, -EINVAL, "om_hash_key was never set");
+	else if (ret)
+		ret = om_map_error(err, OM_MAP_HASH_KEY, ret, "cannot read");
+	explicit_bzero(&key, sizeof(key));
+	return ret;
+}
+
 /* Before the first brane is published: from then on no denial is without a counter. */
 static int make_left(const struct om_bpf *b, struct om_err *err)
 {
@@ -389,6 +436,8 @@ static int adopt(struct om_bpf *b, const struct om_bpf_opts *opts, const char *d
 	}
 	if (!ret)
 		ret = check_links(dir, &state, err);
+	if (!ret)
+		ret = check_hash_key(b, err);
 	if (!ret)
 		ret = make_left(b, err);
 	if (ret || !(state.layers & OM_LAYER_KERNEL))

@@ -29,6 +29,7 @@ enum om_map {
 	OM_MAP_EVENTS,
 	OM_MAP_STATS,
 	OM_MAP_FOLDS,
+	OM_MAP_HASH_KEY,
 	OM_MAP_STATE,
 	OM_MAP_KERNEL, /* first of the kernel layer */
 	OM_MAP_TASKS = OM_MAP_KERNEL,
@@ -118,6 +119,9 @@ int om_bpf_canary(struct om_err *err) OM_MUST_CHECK;
 int om_prog_attach(const struct om_bpf_opts *opts, struct bpf_program *prog,
 		   const struct om_prog *row, struct bpf_link **out, struct om_err *err)
 	OM_MUST_CHECK;
+
+/* Draws and freezes the key that DIR's programs hash with, unless it is set. Before they are attached. */
+int om_bpf_hash_key(const char *dir, struct om_err *err) OM_MUST_CHECK;
 
 /* guard/upgrade.c: records in DIR which build's programs are attached; replaces those of another. */
 int om_bpf_build_set(const char *dir, struct om_err *err) OM_MUST_CHECK;

@@ -24,10 +24,10 @@ const char *const om_map_names[OM_MAP_COUNT] = {
 	[OM_MAP_CGROUPS] = "om_cgroups",   [OM_MAP_EGRESS] = "om_egress",
 	[OM_MAP_LISTEN] = "om_listen",	   [OM_MAP_EVENTS] = "om_events",
 	[OM_MAP_STATS] = "om_stats",	   [OM_MAP_FOLDS] = "om_folds",
-	[OM_MAP_STATE] = "om_state",	   [OM_MAP_TASKS] = "om_tasks",
-	[OM_MAP_SOCKS] = "om_socks",	   [OM_MAP_OBJECTS] = "om_objects",
-	[OM_MAP_PATTERNS] = "om_patterns", [OM_MAP_CONTENTS] = "om_contents",
-	[OM_MAP_SEEN] = "om_seen",
+	[OM_MAP_HASH_KEY] = "om_hash_key", [OM_MAP_STATE] = "om_state",
+	[OM_MAP_TASKS] = "om_tasks",	   [OM_MAP_SOCKS] = "om_socks",
+	[OM_MAP_OBJECTS] = "om_objects",   [OM_MAP_PATTERNS] = "om_patterns",
+	[OM_MAP_CONTENTS] = "om_contents", [OM_MAP_SEEN] = "om_seen",
 };
 
 #define OM_REQ OM_PROG_REQUIRED

@@ -45,6 +45,22 @@ static __always_inline void om_fold_full(const struct om_ctx *c, struct om_stat 
 }
 
 /*
+ * Begins a hash that tells repeats apart. Its input is a brane's own choice, so the key is secret: with a
+ * hash that can be computed outside, a path could be looked for under the name of a harmless one. 0: there
+ * is no key, which the loader rules out; then nothing is a repeat.
+ */
+static __always_inline int om_hash_begin(struct om_sip *s)
+{
+	__u32 zero = 0;
+	struct om_hash_key *key = bpf_map_lookup_elem(&om_hash_key, &zero);
+
+	if (!key)
+		return 0;
+	om_sip_begin(s, key);
+	return 1;
+}
+
+/*
  * 1: this (brane, op, where, hash) was sent before, and is counted now: send nothing.
  * 0: first of its kind, or no room to remember it: send it. Silence is never the answer to a full map.
  */

@@ -165,6 +165,9 @@ static int replace_layer(const struct om_bpf_opts *opts, const char *dir, uint32
 	for (size_t i = 0; i < om_objects_count && !ret; i++)
 		if (om_objects_defs[i].layer == layer && (content || !om_objects_defs[i].content))
 			ret = om_object_load(&om_objects_defs[i], dir, NULL, &objs[i], err);
+	/* Pins of a build that had none get theirs. */
+	if (!ret)
+		ret = om_bpf_hash_key(dir, err);
 	for (size_t i = 0; i < om_objects_count && !ret; i++) {
 		struct bpf_program *prog;
 

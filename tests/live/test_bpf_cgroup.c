@@ -4,6 +4,7 @@
  * Each case runs one operation in a child inside a brane and compares its errno and the events. No
  * BPF-LSM is loaded, so what is denied here is denied by the cgroup programs alone.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -209,6 +210,105 @@ static void test_packets(void **state)
 	close(p[1]);
 }
 
+/*
+ * Two peers whose flows had one hash before it was keyed: what the second sends is no repeat of the first's.
+ * The receiver is a client, which nobody may write to.
+ */
+struct client {
+	int port, go;
+};
+
+static int client_waits(void *arg)
+{
+	const struct client *cl = arg;
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	socklen_t len = sizeof(a);
+	char c;
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, len) ||
+	    getsockname(fd, (struct sockaddr *)&a, &len))
+		return 201;
+	if (write(cl->port, &a.sin6_port, 2) != 2 || read(cl->go, &c, 1) != 1)
+		return 202;
+	return recv(fd, &c, 1, MSG_DONTWAIT) < 0 ? errno : 0;
+}
+
+static uint64_t old_mix(uint64_t h, uint64_t v)
+{
+	h = (h ^ v) * 0x9e3779b97f4a7c15ull;
+	return h ^ h >> 29;
+}
+
+/* The three words that a UDP flow from A is told by. */
+static void flow_words(const struct sockaddr_in6 *a, uint64_t w[static 3])
+{
+	struct om_event_net n = {
+		.family = AF_INET6, .proto = IPPROTO_UDP, .port = ntohs(a->sin6_port)};
+
+	memcpy(n.addr, &a->sin6_addr, 16);
+	memcpy(w, &n, sizeof(n));
+}
+
+/* A, made to hash like B once did: its last eight bytes are free. */
+static void twin_of(struct sockaddr_in6 *a, const struct sockaddr_in6 *b)
+{
+	uint64_t x[3], y[3];
+
+	flow_words(a, x);
+	flow_words(b, y);
+	x[2] = old_mix(old_mix(2, x[0]), x[1]) ^ old_mix(old_mix(2, y[0]), y[1]) ^ y[2];
+	memcpy((uint8_t *)&a->sin6_addr + 8, &x[2], 8);
+}
+
+static int send_from(struct sockaddr_in6 *from, in_port_t port)
+{
+	struct sockaddr_in6 to = {
+		.sin6_family = AF_INET6, .sin6_port = port, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	int one = 1, fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), ret = 0;
+
+	if (fd < 0 || setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &one, sizeof(one)) ||
+	    bind(fd, (struct sockaddr *)from, sizeof(*from)) ||
+	    sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)) != 1)
+		ret = errno;
+	close(fd);
+	return ret;
+}
+
+static void test_flow_twins(void **state)
+{
+	struct sockaddr_in6 peer = {.sin6_family = AF_INET6,
+				    .sin6_port = htons(40123),
+				    .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	struct sockaddr_in6 twin = {.sin6_family = AF_INET6, .sin6_port = htons(40124)};
+	struct om_stat before, after;
+	int up[2], down[2];
+	in_port_t port;
+	pid_t pid;
+
+	assert_int_equal(inet_pton(AF_INET6, "2001:db8::", &twin.sin6_addr), 1);
+	twin_of(&twin, &peer);
+	assert_int_equal(pipe(up), 0);
+	assert_int_equal(pipe(down), 0);
+	pid = tb_spawn(&tb, client_waits, &((struct client){.port = up[1], .go = down[0]}));
+	assert_int_equal(read(up[0], &port, 2), 2);
+	(void)tb_events(&tb);
+	tb_stat(&tb, &before);
+	assert_int_equal(send_from(&twin, port), 0);
+	assert_int_equal(send_from(&peer, port), 0);
+	assert_int_equal(send_from(&peer, port), 0);
+	assert_int_equal(write(down[1], "x", 1), 1);
+	assert_int_equal(tb_wait(pid), EAGAIN);
+	tb_stat(&tb, &after);
+	assert_int_equal(after.seq - before.seq, 3);
+	assert_int_equal(after.events - before.events, 2);
+	assert_int_equal(after.folded - before.folded, 1);
+	for (int i = 0; i < 2; i++) {
+		close(up[i]);
+		close(down[i]);
+	}
+}
+
 static void test_audit(void **state)
 {
 	tb_publish(&tb, OM_SLOT_NETWORK | OM_SLOT_AUDIT);
@@ -230,6 +330,56 @@ static void test_outside(void **state)
 	assert_int_equal(
 		net_socket(&((struct netop){.family = AF_INET, .type = SOCK_RAW, .proto = 1})), 0);
 	assert_int_equal(tb_events(&tb), 0);
+}
+
+/* The key that repeats are told apart by: it is set, and nobody can set another. */
+static void read_hash_key(struct om_hash_key *key)
+{
+	const struct om_hash_key other = {{1, 2}};
+	const uint32_t zero = 0;
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/v2/om_hash_key", tb.bpffs);
+	fd = tb_map(path);
+	assert_int_equal(tb_map_get(fd, &zero, key), 0);
+	assert_true(key->k[0] && key->k[1]);
+	assert_int_not_equal(tb_map_put(fd, &zero, &other), 0);
+	close(fd);
+}
+
+static void test_hash_key(void **state)
+{
+	struct om_bpf_opts opts = {.bpffs = tb.bpffs,
+				   .parent_fd = tb.parent_fd,
+				   .cgroup_level = 2,
+				   .parent_cgid = tb.parent_cgid,
+				   .layers = OM_LAYER_NETWORK};
+	struct om_hash_key key, again;
+	struct om_bpf *b = NULL;
+	struct om_err err;
+	char path[128];
+	uint32_t got;
+
+	read_hash_key(&key);
+	assert_int_equal(om_bpf_open(&opts, &b, &got, &err), 0);
+	om_bpf_free(b);
+	read_hash_key(&again);
+	assert_memory_equal(&key, &again, sizeof(key));
+	/* Another build takes over and keeps it; pins of a build that had none get one. */
+	snprintf(path, sizeof(path), "%s/v2/om_build", tb.bpffs);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(om_bpf_open(&opts, &b, &got, &err), 0);
+	om_bpf_free(b);
+	read_hash_key(&again);
+	assert_memory_equal(&key, &again, sizeof(key));
+	assert_int_equal(unlink(path), 0);
+	snprintf(path, sizeof(path), "%s/v2/om_hash_key", tb.bpffs);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(om_bpf_open(&opts, &b, &got, &err), 0);
+	om_bpf_free(b);
+	read_hash_key(&again);
+	assert_memory_not_equal(&key, &again, sizeof(key));
 }
 
 static void test_adopt(void **state)
@@ -337,12 +487,13 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_connect),	 cmocka_unit_test(test_connect6),
-		cmocka_unit_test(test_fastopen), cmocka_unit_test(test_udp),
-		cmocka_unit_test(test_serve),	 cmocka_unit_test(test_types),
-		cmocka_unit_test(test_device),	 cmocka_unit_test(test_packets),
-		cmocka_unit_test(test_audit),	 cmocka_unit_test(test_outside),
-		cmocka_unit_test(test_verify),	 cmocka_unit_test(test_sweep),
+		cmocka_unit_test(test_connect),	   cmocka_unit_test(test_connect6),
+		cmocka_unit_test(test_fastopen),   cmocka_unit_test(test_udp),
+		cmocka_unit_test(test_serve),	   cmocka_unit_test(test_types),
+		cmocka_unit_test(test_device),	   cmocka_unit_test(test_packets),
+		cmocka_unit_test(test_flow_twins), cmocka_unit_test(test_audit),
+		cmocka_unit_test(test_outside),	   cmocka_unit_test(test_verify),
+		cmocka_unit_test(test_sweep),	   cmocka_unit_test(test_hash_key),
 		cmocka_unit_test(test_adopt),
 	};
 

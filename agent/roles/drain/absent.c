@@ -10,16 +10,6 @@
 #include <sys/stat.h>
 #include "agent/roles/drain/drain.h"
 
-/* FNV-1a, 64 bits: a key in a table that is ours alone and bounded, not a defence. */
-static uint64_t hash(const char *p, size_t n)
-{
-	uint64_t h = 0xcbf29ce484222325u;
-
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ (uint8_t)p[i]) * 0x100000001b3u;
-	return h ? h : 1;
-}
-
 static bool has(const char *path)
 {
 	struct stat st;
@@ -87,7 +77,8 @@ static void grow(struct brane *b)
 
 bool drain_absent(struct brane *b, const struct om_decoded *e)
 {
-	uint64_t h = hash(e->obj, e->obj_len);
+	/* The kernel's, which is keyed: of a hash made here a brane could compute two paths with one entry. */
+	uint64_t h = e->hash ? e->hash : 1;
 	bool denied = host_has(e);
 	struct absent *a;
 	size_t keep;
