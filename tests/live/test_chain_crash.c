@@ -176,6 +176,19 @@ static void one_round(int round, unsigned int us)
 		unlinkat(fix.run_fd, "next.key", 0);
 }
 
+/* Killed before it made its directory: then nothing may have been acknowledged. */
+static bool nothing_there(void)
+{
+	struct om_verify_options o = {.substrate_vkey = fix.vkey};
+	struct om_verify_result r;
+	struct om_err err = {0};
+	int ret = om_verify(fix.audit_fd, &o, &r, &err);
+
+	if (ret == 0)
+		om_verify_done(&r);
+	return ret == -ENOENT;
+}
+
 static void check_log(int round)
 {
 	struct om_reader_filter only = {.kind = "file.open"};
@@ -188,6 +201,8 @@ static void check_log(int round)
 	int64_t number;
 	int code;
 
+	if (!sh->acked && nothing_there())
+		return;
 	fix_verify(&fix, &o, &r);
 	code = om_verify_exit(&r);
 	if (code != 0 && code != 11) {
@@ -236,8 +251,8 @@ static void test_kill_at_random(void **state)
 		x ^= x << 13;
 		x ^= x >> 7;
 		x ^= x << 17;
-		/* from the middle of the start, and often there, to some dozens of commits */
-		one_round(round, 500 + (unsigned int)(x % (round & 4 ? 40000 : 4000)));
+		/* at once; then from the middle of the start, and often there, to some dozens of commits */
+		one_round(round, round ? 500 + (unsigned int)(x % (round & 4 ? 40000 : 4000)) : 0);
 		check_log(round);
 	}
 	print_message("# %u events offered, %u commits acknowledged\n", sh->next, sh->acked);
