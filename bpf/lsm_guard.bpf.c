@@ -16,6 +16,24 @@ char LICENSE[] SEC("license") = "GPL";
 #define OM_F_SETOWN	 8
 #define OM_F_SETOWN_EX	 15
 #define OM_CLONE_INTO_CG 0x200000000ull
+#define OM_RLIMIT_CORE	 4
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct rlimit {
+	unsigned long rlim_cur;
+	unsigned long rlim_max;
+};
+
+struct signal_struct {
+	struct rlimit rlim[OM_RLIMIT_CORE + 1]; /* longer in the kernel */
+};
+
+struct task_struct___limits {
+	struct signal_struct *signal;
+};
+
+#pragma clang attribute pop
 
 /*
  * At fork and clone, io_uring workers included. The parent's brane is found by label or by cgroup, so
@@ -141,8 +159,39 @@ int BPF_PROG(om_file_fcntl, struct file *file, unsigned int cmd, unsigned long a
 OM_GUARD_TASK(task_setnice)
 OM_GUARD_TASK(task_setscheduler)
 OM_GUARD_TASK(task_setioprio)
-OM_GUARD_TASK(task_setrlimit)
 OM_GUARD_TASK(task_movememory)
+
+/*
+ * A task's own limits are its own, but that on core files where none are granted: at OM_CORE_NONE the
+ * kernel makes no core, at 0 it would pipe the task's memory into the host's core handler, a program that
+ * it starts as root outside every brane.
+ */
+static bool om_keeps_core(const struct task_struct *target, unsigned int resource,
+			  const struct rlimit *want)
+{
+	const struct task_struct___limits *t = (const void *)target;
+
+	if (resource != OM_RLIMIT_CORE)
+		return false;
+	if (BPF_CORE_READ(t, signal, rlim[OM_RLIMIT_CORE].rlim_max) != OM_CORE_NONE)
+		return false;
+	return BPF_CORE_READ(want, rlim_cur) != OM_CORE_NONE;
+}
+
+SEC("lsm/task_setrlimit")
+int BPF_PROG(om_task_setrlimit, struct task_struct *target, unsigned int resource,
+	     struct rlimit *want)
+{
+	struct om_ctx c;
+
+	if (!om_scope(&c))
+		return 0;
+	OM_HOOK(&c, "task_setrlimit");
+	if (om_keeps_core(target, resource, want)) {
+		OM_RETURN(om_deny_plain(&c, OM_OP_SYSTEM), OM_EPERM);
+	}
+	OM_RETURN(om_deny_task(&c, target, OM_OP_PTRACE, 0), OM_EPERM);
+}
 
 /* Denied whole. */
 #define OM_GUARD(hook_, op_)                                 \

@@ -28,6 +28,11 @@
 #define OM_PATTERNS_MAX		16u  /* create patterns on one directory: bounded loop in BPF */
 #define OM_PATTERNS_WRITTEN_MAX 512u /* before covered ones are dropped: that takes their square */
 #define OM_PATTERN_PART_MAX	64u  /* bytes of a pattern's prefix and of its suffix */
+/*
+ * RLIMIT_CORE of a brane without core files, in bytes. Not 0: with core_pattern a pipe the kernel ignores
+ * the size, but takes 1 for "no core at all" (core(5)).
+ */
+#define OM_CORE_NONE 1u
 
 /* Kernel side. */
 #define OM_WALK_MAX	       256u /* dentry parents visited; past it the answer is deny */

@@ -105,6 +105,8 @@ int om_emit_cgroup(const struct om_emit *e, struct om_err *err)
 		ret = emit_cpu(e, cpu->value, err);
 	if (!ret)
 		ret = put_rlimit(e, RLIMIT_NOFILE, files ? files->value : FILES_DEFAULT, err);
+	if (ret)
+		return ret;
 	/* A core file is a copy of everything the workload knew, in a place no grant names. */
-	return ret ? ret : put_rlimit(e, RLIMIT_CORE, core ? core->value : 0, err);
+	return put_rlimit(e, RLIMIT_CORE, core && core->value ? core->value : OM_CORE_NONE, err);
 }

@@ -44,6 +44,8 @@ uint32_t om_seccomp_ret(enum om_sys_action action)
 		return SECCOMP_RET_ERRNO | ENOSYS;
 	case OM_SYS_NOTIFY:
 		return SECCOMP_RET_USER_NOTIF;
+	case OM_SYS_DONE:
+		return SECCOMP_RET_ERRNO; /* errno 0 */
 	case OM_SYS_KILL:
 	case OM_SYS_RULE: /* never a return value: the caller has a bug, and this fails closed */
 		break;
@@ -66,6 +68,8 @@ static void put_ret(struct gen *g, enum om_sys_action action)
 /* Sizes are known beforehand, so that every jump is emitted once and needs no patching. */
 static uint32_t cond_size(const struct om_sys_cond *c)
 {
+	if (c->op == OM_SYS_PTR)
+		return 4;
 	if (c->op == OM_SYS_ANY)
 		return 2;
 	return 1 + (c->mask != UINT32_MAX) + c->n;
@@ -74,8 +78,17 @@ static uint32_t cond_size(const struct om_sys_cond *c)
 /* Falls through when it holds, else skips FAIL instructions after its own end. */
 static void put_cond(struct gen *g, const struct om_sys_cond *c, uint32_t fail)
 {
-	/* The low half only: little-endian, and the kernel drops the high half of these. */
-	put(g, LOAD, 0, 0, (uint32_t)offsetof(struct seccomp_data, args) + 8u * c->arg);
+	uint32_t low = (uint32_t)offsetof(struct seccomp_data, args) + 8u * c->arg;
+
+	/* The low half first: little-endian, and of all but pointers the kernel drops the high half. */
+	put(g, LOAD, 0, 0, low);
+	if (c->op == OM_SYS_PTR) {
+		/* An address with 32 zero bits below is one that mmap gives to whoever asks for it. */
+		put(g, JSET, 2, 0, UINT32_MAX);
+		put(g, LOAD, 0, 0, low + 4);
+		put(g, JSET, 0, fail, UINT32_MAX);
+		return;
+	}
 	if (c->op == OM_SYS_ANY) {
 		put(g, JSET, 0, fail, c->mask);
 		return;
@@ -103,9 +116,9 @@ static void put_rule(struct gen *g, const struct om_sys_rule *r)
 			left -= cond_size(&r->clause[i].cond[c]);
 			put_cond(g, &r->clause[i].cond[c], left);
 		}
-		put_ret(g, r->deny ? OM_SYS_NOTIFY : OM_SYS_ALLOW);
+		put_ret(g, r->hit);
 	}
-	put_ret(g, r->deny ? OM_SYS_ALLOW : OM_SYS_NOTIFY);
+	put_ret(g, r->hit == OM_SYS_ALLOW ? OM_SYS_NOTIFY : OM_SYS_ALLOW);
 }
 
 /* A rule that the table names and rules.c lacks is denied; a test finds it before that. */

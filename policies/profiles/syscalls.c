@@ -25,6 +25,8 @@ OM_STATIC_ASSERT(OM_ARRAY_LEN(rows) == OM_SYS_LAST + 1);
 
 #define NR_MMAP		9
 #define NR_MPROTECT	10
+#define NR_SETRLIMIT	160
+#define NR_PRLIMIT64	302
 #define NR_MEMFD_CREATE 319
 #define NR_OPENAT2	437
 
@@ -80,6 +82,9 @@ void om_sys_set_init(struct om_sys_set *set, const struct om_ir *ir)
 	for (uint32_t i = 0; i < ir->count; i++) {
 		const struct om_grant *g = &ir->grants[i];
 
+		/* Core files are granted: their limit is the workload's own, as all others. */
+		if (g->kind == OM_GRANT_LIMIT && g->limit.which == OM_LIMIT_CORE && g->limit.value)
+			set->action[NR_SETRLIMIT] = set->action[NR_PRLIMIT64] = OM_SYS_ALLOW;
 		if (g->kind == OM_GRANT_SYSCALL && g->syscall.nr >= 0 &&
 		    g->syscall.nr <= OM_SYS_LAST)
 			set->action[g->syscall.nr] = OM_SYS_ALLOW;
@@ -90,6 +95,8 @@ static bool cond_holds(const struct om_sys_cond *c, const uint64_t args[static 6
 {
 	uint32_t v = (uint32_t)args[c->arg] & c->mask;
 
+	if (c->op == OM_SYS_PTR)
+		return args[c->arg] != 0;
 	if (c->op == OM_SYS_ANY)
 		return v != 0;
 	for (uint32_t i = 0; i < c->n; i++)
@@ -129,5 +136,7 @@ enum om_sys_action om_sys_decide(const struct om_sys_set *set, uint32_t arch, ui
 	r = om_sys_rule((int)nr);
 	if (!r)
 		return OM_SYS_NOTIFY;
-	return rule_hits(r, args) != r->deny ? OM_SYS_ALLOW : OM_SYS_NOTIFY;
+	if (rule_hits(r, args))
+		return r->hit;
+	return r->hit == OM_SYS_ALLOW ? OM_SYS_NOTIFY : OM_SYS_ALLOW;
 }

@@ -17,6 +17,7 @@ enum om_sys_action {
 	OM_SYS_NOTIFY = 0, /* denied and recorded: what has no row is denied */
 	OM_SYS_ALLOW,
 	OM_SYS_ENOSYS,
+	OM_SYS_DONE, /* answered with success and not made: what it asks for is so already */
 	OM_SYS_RULE, /* struct om_sys_rule says */
 	OM_SYS_KILL, /* another architecture's entry: no program of ours makes it by mistake */
 };
@@ -24,10 +25,11 @@ enum om_sys_action {
 #define OM_SYS_LAST    469	   /* the highest number with a row; asserted in syscalls.c */
 #define OM_SYS_X32_BIT 0x40000000u /* x32 calls, and -1, which no program makes */
 
-/* What one argument must be. Only the low 32 bits count: the kernel ignores the rest of these. */
+/* What one argument must be. Only the low 32 bits count, the kernel ignores the rest of these; but a pointer. */
 enum om_sys_op {
 	OM_SYS_IN,  /* (arg & mask) is one of val[0..n-1] */
 	OM_SYS_ANY, /* (arg & mask) != 0 */
+	OM_SYS_PTR, /* not NULL, in all 64 bits */
 };
 
 #define OM_SYS_VALS    32u
@@ -42,10 +44,10 @@ struct om_sys_cond {
 	uint32_t val[OM_SYS_VALS];
 };
 
-/* All conditions of one clause hold -> HIT; no clause holds -> the other answer. */
+/* All conditions of one clause hold -> hit; no clause holds -> ALLOW, or NOTIFY where hit is ALLOW. */
 struct om_sys_rule {
 	int nr;
-	bool deny; /* hit is NOTIFY, else hit is ALLOW */
+	enum om_sys_action hit; /* NOTIFY, ALLOW or DONE */
 	struct {
 		uint32_t n;
 		struct om_sys_cond cond[OM_SYS_CONDS];

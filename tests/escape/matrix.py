@@ -94,6 +94,16 @@ class Try:
         return self.kinds == ["syscall"]
 
 
+def core_pattern(text):
+    """False when the kernel refuses it."""
+    try:
+        with open("/proc/sys/kernel/core_pattern", "w") as f:
+            f.write(text)
+        return True
+    except OSError:
+        return False
+
+
 def catalogue(only):
     """The rows that the programs describe."""
     rows = []
@@ -114,10 +124,9 @@ def catalogue(only):
     return sorted(rows, key=lambda r: r["row"])
 
 
-def serve(sock):
-    """Answers and hangs up; on unix sockets it keeps the last connections, since a try may want to send."""
+def serve(sock, keep=0):
+    """Answers and hangs up; KEEP: not on the last so many, since a try may want to send."""
     sock.listen(64)
-    keep = 64 if sock.family == socket.AF_UNIX else 0
     kept = []
 
     def loop():
@@ -159,6 +168,9 @@ class Scene:
         librt = ctypes.CDLL("librt.so.1")
         attr = struct.pack("8q", 0, 1, 8, 0, 0, 0, 0, 0)
         self.mq = librt.mq_open(b"/om-escape", os.O_CREAT | os.O_RDWR, 0o600, attr)
+        self.core = self.top + "/core"
+        self.unix(self.top + "/core-sock", socket.SOCK_STREAM, 0)
+        self.has_core_sock = not core_pattern("@relative")  # old kernels take it for a file's name
 
     def inet(self, kind):
         """The same port on 127.0.0.1 and ::1."""
@@ -183,12 +195,12 @@ class Scene:
             s.bind(("127.0.0.1", 0))
             return s.getsockname()[1]
 
-    def unix(self, name, kind):
+    def unix(self, name, kind, keep=64):
         s = socket.socket(socket.AF_UNIX, kind)
         s.bind(name)
         self.sockets.append(s)
         if kind == socket.SOCK_STREAM:
-            serve(s)
+            serve(s, keep)
 
     def take(self, program):
         """The program's copy that branes may run."""
@@ -198,7 +210,7 @@ class Scene:
             os.chmod(to, 0o755)
         return to
 
-    def prepare(self, name):
+    def prepare(self, name, socket_core=False):
         """A directory for one try: absent paths are counted, not recorded again, so none is used twice."""
         top = self.dirs + "/" + name
         if os.path.isdir(top):
@@ -209,6 +221,7 @@ class Scene:
                 f.write("secret\n")
         shutil.copy(BUILD + "/tests/escape/lib/prog", top + "/prog")
         os.link(self.dirs + "/sock", top + "/sock")
+        core_pattern("@%s/core-sock" % self.top if socket_core else "|/bin/dd of=" + self.core)
         return top
 
     def give(self, write):
@@ -234,6 +247,8 @@ class Scene:
             bad.append("the victim was killed")
         if subprocess.run(["ipcs", "-m"], capture_output=True, text=True).stdout.find("0x%08x" % SHM_KEY) < 0:
             bad.append("the shared memory was removed")
+        if os.path.exists(self.core):
+            bad.append("a core of a brane's task was piped to the host's handler")
         return bad
 
 
@@ -312,6 +327,8 @@ def scene_words(scene, agent, brane, dirname, write, mode, program):
              "run": agent.run, "state": agent.state, "bpffs": agent.bpffs, "pins": glob.glob(agent.bpffs + "/v*")[0], "cgroup": os.path.dirname(agent.cgroup),
              "branes": agent.cgroup, "agent": agent.proc.pid, "brane": brane}
     words.update(scene.ports)
+    if scene.has_core_sock:
+        words["coresock"] = 1
     return ["%s=%s" % item for item in words.items()]
 
 
@@ -334,7 +351,7 @@ def outcome(status, said):
 def inside(brane, t, scene, agent):
     program = scene.take(t.program)
     name = "%s-%s" % (brane.name, t.comm)
-    top = scene.prepare(name)
+    top = scene.prepare(name, t.name == "crash-socket")
     brane.before, brane.doing = brane.now(), t.id
     status = brane.do("run", program, "try=" + t.name, "stop=1",
                       *scene_words(scene, agent, brane.name, top, brane.write, "inside", program))
@@ -343,7 +360,7 @@ def inside(brane, t, scene, agent):
 
 
 def outside(t, scene, agent):
-    top, write = scene.prepare("free-" + t.comm), scene.top + "/free"
+    top, write = scene.prepare("free-" + t.comm, t.name == "crash-socket"), scene.top + "/free"
     os.makedirs(write, exist_ok=True)
     got = subprocess.run([scene.take(t.program), "try=" + t.name,
                           *scene_words(scene, agent, "", top, write, "outside", t.program)],
@@ -490,6 +507,8 @@ def main():
     for t in tries:
         results[t.id]["granted"] = granted(t, scene, agent, brane)
     report(rows, results, "granted")
+    if os.path.exists(scene.core):  # of the tries outside
+        os.unlink(scene.core)
     brane = Brane(agent, scene, "denied", False)
     for t in tries:
         results[t.id]["denied"] = denied(t, scene, agent, brane)

@@ -341,7 +341,7 @@ static void limits_have_safe_defaults(void **state)
 	assert_string_equal(cgroup_value(&b, "pids.max", &flags), "256");
 	assert_int_equal(flags, OM_CGROUP_DEFAULT);
 	assert_string_equal(cgroup_value(&b, "memory.max", &flags), "absent");
-	assert_int_equal(rlimit_value(&b, RLIMIT_CORE), 0);
+	assert_int_equal(rlimit_value(&b, RLIMIT_CORE), OM_CORE_NONE);
 	assert_int_equal(rlimit_value(&b, RLIMIT_NOFILE), 1024);
 	release(&b);
 

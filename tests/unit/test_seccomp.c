@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <policies/emit/emit.h>
@@ -208,6 +209,11 @@ static void add_clause(scmp_filter_ctx ctx, uint32_t action, int nr, const struc
 		add_rule(ctx, action, nr, cmp, n);
 		return;
 	}
+	if (c[used].op == OM_SYS_PTR) {
+		cmp[used] = SCMP_CMP(c[used].arg, SCMP_CMP_NE, 0);
+		add_clause(ctx, action, nr, c, n, cmp, used + 1);
+		return;
+	}
 	if (c[used].op == OM_SYS_ANY) {
 		for (uint32_t bit = 0; bit < 32; bit++) {
 			uint64_t m = 1ull << bit;
@@ -264,19 +270,20 @@ static struct oracle build_oracle(const struct om_sys_set *set, bool deny)
 	for (int nr = 0; nr <= OM_SYS_LAST; nr++) {
 		const struct om_sys_rule *r = om_sys_rule(nr);
 		bool narrowed = set->action[nr] == OM_SYS_RULE;
+		bool denies = r && r->hit != OM_SYS_ALLOW;
 
 		if (set->action[nr] == OM_SYS_ENOSYS && !deny) {
 			add_rule(ctx, SCMP_ACT_ERRNO(38), nr, NULL, 0);
-		} else if (set->action[nr] == OM_SYS_ALLOW || (narrowed && r->deny)) {
+		} else if (set->action[nr] == OM_SYS_ALLOW || (narrowed && denies)) {
 			if (!deny)
 				add_rule(ctx, SCMP_ACT_ALLOW, nr, NULL, 0);
 		}
-		if (!narrowed || r->deny != deny)
+		if (!narrowed || denies != deny)
 			continue;
 		for (uint32_t c = 0; c < OM_SYS_CLAUSES; c++)
 			if (r->clause[c].n)
-				add_clause(ctx, deny ? SCMP_ACT_NOTIFY : SCMP_ACT_ALLOW, nr,
-					   r->clause[c].cond, r->clause[c].n, cmp, 0);
+				add_clause(ctx, om_seccomp_ret(r->hit), nr, r->clause[c].cond,
+					   r->clause[c].n, cmp, 0);
 	}
 	o = export(ctx);
 	seccomp_release(ctx);
@@ -326,6 +333,7 @@ static void filter_agrees_with_libseccomp(void **state)
 
 #define NOTIFY SECCOMP_RET_USER_NOTIF
 #define ALLOW  SECCOMP_RET_ALLOW
+#define DONE   SECCOMP_RET_ERRNO
 #define NOSYS  (SECCOMP_RET_ERRNO | 38u)
 #define VERDICT(want, nr, ...) \
 	assert_int_equal(run(AUDIT_ARCH_X86_64, (uint32_t)(nr), (uint64_t[6]){__VA_ARGS__}), want)
@@ -336,6 +344,13 @@ static void dangerous_arguments_are_denied(void **state)
 	struct om_sys_set set;
 
 	generate(&ir, &set);
+	VERDICT(DONE, 160, RLIMIT_CORE, 1);
+	VERDICT(ALLOW, 160, RLIMIT_NOFILE, 1);
+	VERDICT(DONE, 302, 0, RLIMIT_CORE, 1);
+	VERDICT(DONE, 302, 0, RLIMIT_CORE, 1ull << 32);
+	VERDICT(DONE, 302, 7, (7ull << 32) | RLIMIT_CORE, 1, 1);
+	VERDICT(ALLOW, 302, 0, RLIMIT_CORE, 0, 1);
+	VERDICT(ALLOW, 302, 0, RLIMIT_NOFILE, 1, 1);
 	VERDICT(ALLOW, 41, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	VERDICT(ALLOW, 41, AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK, 17);
 	VERDICT(ALLOW, 41, AF_UNIX, SOCK_SEQPACKET, 0);

@@ -85,6 +85,7 @@ extern const struct esc_row esc_row;
  *   pins    the directory of its pins
  *   cgroup  where the cgroup2 tree is mounted on the host   branes  the cgroup of all branes
  *   agent   pid of omegad   brane  this brane's name
+ *   coresock  1 where the kernel can send cores to a unix socket
  */
 const char *esc_arg(const char *key);
 int esc_num(const char *key);
