@@ -16,8 +16,9 @@
 #include <omega/ir.h>
 
 #define MAY_ALL (OM_MAY_READ | OM_MAY_WRITE | OM_MAY_EXEC | OM_MAY_CREATE | OM_MAY_REMOVE)
-#define SLOT_KEEP \
-	(OM_SLOT_AUDIT | OM_SLOT_WRITE_EXEC | OM_SLOT_KERNEL | OM_SLOT_NETWORK | OM_SLOT_VIEW)
+#define SLOT_KEEP                                                                               \
+	(OM_SLOT_AUDIT | OM_SLOT_WRITE_EXEC | OM_SLOT_KERNEL | OM_SLOT_NETWORK | OM_SLOT_VIEW | \
+	 OM_SLOT_OWN_NET)
 #define MNT_ALL \
 	(OM_MNT_TMPFS | OM_MNT_RO | OM_MNT_NOEXEC | OM_MNT_DEVICE | OM_MNT_TREE | OM_MNT_DIR)
 #define STDIO_ALL (OM_STDIO_IN | OM_STDIO_OUT | OM_STDIO_ERR)
@@ -104,6 +105,9 @@ static int check_meta(const struct om_bundle *b, struct om_err *err)
 		return bad(err, OM_SEC_META, 0, "unknown value");
 	if ((m->layers & ~OM_LAYER_ALL) || (m->slot_flags & ~SLOT_KEEP) || (m->stdio & ~STDIO_ALL))
 		return bad(err, OM_SEC_META, 0, "unknown bits");
+	/* Set without such a namespace, the flag would open the host's abstract names. */
+	if (m->slot_flags & OM_SLOT_OWN_NET && !m->netns)
+		return bad(err, OM_SEC_META, 0, "network namespace");
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
+#define OM_UNIX_PATH 2 /* offset of sun_path */
 #define OM_ADDR_OK   0
 #define OM_ADDR_NONE 1 /* nothing that leaves the socket: disconnect, unix */
 #define OM_ADDR_BAD  2
@@ -218,6 +219,28 @@ int BPF_PROG(om_socket_sendmsg, struct socket *sock, struct msghdr *msg, int siz
 	OM_RETURN(om_deny_net(&c, OM_OP_NET_CONNECT, &n), OM_EPERM);
 }
 
+/*
+ * An abstract name in the host's network namespace is the host's: who holds it first is taken for the
+ * service that the host's programs look for there. Names that the kernel chooses, and paths
+ * (path_mknod's), are free.
+ */
+static __always_inline int om_unix_name(struct om_ctx *c, struct om_event_net *n,
+					const struct sockaddr *addr, int len)
+{
+	const char *path = (const char *)addr + OM_UNIX_PATH;
+	__u32 rest = (__u32)len - OM_UNIX_PATH - 1;
+	char first = 0;
+
+	if (len <= OM_UNIX_PATH || (c->flags & OM_SLOT_OWN_NET))
+		return 0;
+	if (!bpf_probe_read_kernel(&first, sizeof(first), path) && first)
+		return 0;
+	if (rest > sizeof(n->addr))
+		rest = sizeof(n->addr);
+	bpf_probe_read_kernel(n->addr, rest, path + 1);
+	return om_deny_net(c, OM_OP_NET_UNIX, n);
+}
+
 /* Port 0 is a client's. What the number becomes is asked at listen. */
 SEC("lsm/socket_bind")
 int BPF_PROG(om_socket_bind, struct socket *sock, struct sockaddr *addr, int len)
@@ -232,8 +255,9 @@ int BPF_PROG(om_socket_bind, struct socket *sock, struct sockaddr *addr, int len
 	om_net_of(&n, sk);
 	OM_HOOK(&c, "socket_bind");
 	if (!(c.flags & OM_SLOT_DENY_ALL)) {
-		if (n.family == OM_AF_UNIX)
-			return 0; /* a path is path_mknod's; abstract names reach this brane only */
+		if (n.family == OM_AF_UNIX) {
+			OM_RETURN(om_unix_name(&c, &n, addr, len), OM_EPERM);
+		}
 		/* inet_bind takes family 0 for IPv4, hence "sending". */
 		got = om_addr_read(&n, addr, len, 1);
 		if (got == OM_ADDR_NONE || (got == OM_ADDR_OK && !n.port))

@@ -112,7 +112,11 @@ static void decode_net(const struct om_event_net *n, struct om_decoded *d)
 	char addr[INET6_ADDRSTRLEN] = "", text[INET6_ADDRSTRLEN + 64];
 
 	d->proto = proto_name(n);
-	if (d->head.op == OM_OP_NET_SOCKET || (n->family != AF_INET && n->family != AF_INET6)) {
+	if (n->family == AF_UNIX && d->head.op == OM_OP_NET_UNIX && n->addr[0]) {
+		/* An abstract name, as far as the record holds it. */
+		snprintf(text, sizeof(text), "@%.*s", (int)sizeof(n->addr), (const char *)n->addr);
+	} else if (d->head.op == OM_OP_NET_SOCKET ||
+		   (n->family != AF_INET && n->family != AF_INET6)) {
 		snprintf(text, sizeof(text), "family %u type %u protocol %u", n->family, n->type,
 			 n->proto);
 	} else if (!memcmp(n->addr, mapped, sizeof(mapped))) {

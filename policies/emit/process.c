@@ -71,7 +71,7 @@ static int emit_meta(const struct om_emit *e, struct om_b_meta *m, struct om_err
 	m->mode = ir->mode;
 	m->on_full = ir->on_full;
 	m->layers = ir->layers;
-	m->slot_flags = slot_flags(ir);
+	m->slot_flags = slot_flags(ir) | (m->netns ? OM_SLOT_OWN_NET : 0);
 	return om_bundle_w_add(e->w, OM_SEC_META, m, 1, err);
 }
 

@@ -196,6 +196,7 @@ static void forged_elements_are_refused(void **state)
 	FORGED(OM_SEC_META, struct om_b_meta, e->workdir = inside(blk, "api"));
 	FORGED(OM_SEC_META, struct om_b_meta, e->layers = 8);
 	FORGED(OM_SEC_META, struct om_b_meta, e->slot_flags |= OM_SLOT_DENY_ALL);
+	FORGED(OM_SEC_META, struct om_b_meta, (e->slot_flags |= OM_SLOT_OWN_NET, e->netns = 0));
 	FORGED(OM_SEC_META, struct om_b_meta, e->restart = 3);
 	FORGED(OM_SEC_META, struct om_b_meta, e->image = OM_IMAGE_DIR);
 	FORGED(OM_SEC_META, struct om_b_meta, e->user = UINT32_MAX);

@@ -163,8 +163,17 @@ static int unix_within(void *arg)
 	int fd = unix_server("@omt-inside", SOCK_STREAM);
 
 	if (fd < 0)
-		return 200;
+		return errno;
 	return unix_connect((char[]){"@omt-inside"});
+}
+
+/* The kernel chooses the name: nobody outside looks for it. */
+static int unix_autobind(void *arg)
+{
+	sa_family_t family = AF_UNIX;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return bind(fd, (struct sockaddr *)&family, sizeof(family)) ? errno : 0;
 }
 
 static void test_unix(void **state)
@@ -188,7 +197,12 @@ static void test_unix(void **state)
 			      "unix_stream_connect"));
 	assert_string_equal(tb_event_path(&tb.events[0]), other);
 	assert_true(tb_expect(&tb, "granted path", unix_connect, granted, 0, 0, 0, NULL));
+	assert_true(tb_expect(&tb, "a name of the host's", unix_within, NULL, EPERM, 1,
+			      OM_OP_NET_UNIX, "socket_bind"));
+	assert_true(tb_expect(&tb, "no name", unix_autobind, NULL, 0, 0, 0, NULL));
+	tb_publish(&tb, OM_SLOT_KERNEL | OM_SLOT_NETWORK | OM_SLOT_OWN_NET);
 	assert_true(tb_expect(&tb, "within", unix_within, NULL, 0, 0, 0, NULL));
+	tb_publish(&tb, OM_SLOT_KERNEL | OM_SLOT_NETWORK);
 	for (int i = 0; i < 4; i++)
 		close(fds[i]);
 }

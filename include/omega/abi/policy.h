@@ -30,6 +30,7 @@ struct om_config {
 #define OM_SLOT_KERNEL	   0x08u /* BPF-LSM decides for this brane */
 #define OM_SLOT_NETWORK	   0x10u /* cgroup BPF decides for this brane */
 #define OM_SLOT_VIEW	   0x20u /* the brane has a view of its own: absent paths are reported */
+#define OM_SLOT_OWN_NET	   0x40u /* a network namespace of its own: abstract unix names stay inside */
 struct om_slot {
 	__u32 brane;
 	__u32 policy;

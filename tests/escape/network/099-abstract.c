@@ -1,6 +1,7 @@
 /*
  * Row 99: abstract unix sockets: no file, so no path rule; with a granted address the brane is in the
- * host's network namespace, where these names live.
+ * host's network namespace, where these names live. And the other way about: a name that is taken first
+ * is taken for the service that the host's programs look for there.
  */
 #include "tests/escape/lib/net.h"
 
@@ -56,12 +57,40 @@ static int with_descriptor(void)
 	return sendmsg(fd, &m, MSG_DONTWAIT) == 1 ? 0 : errno;
 }
 
+static int squat(int type, const char *name)
+{
+	struct esc_addr a = esc_abstract(name);
+
+	return esc_errno(bind(esc_socket(AF_UNIX, type, 0), &a.sa, a.len));
+}
+
+static int squat_stream(void)
+{
+	return squat(SOCK_STREAM, "/tmp/.X11-unix/X77");
+}
+
+static int squat_datagram(void)
+{
+	return squat(SOCK_DGRAM, "om-squat-d");
+}
+
+/* Of no length, and one byte long: still not the kernel's choice. */
+static int squat_nameless(void)
+{
+	struct esc_addr a = esc_abstract("");
+
+	return esc_errno(bind(esc_socket(AF_UNIX, SOCK_SEQPACKET, 0), &a.sa, a.len));
+}
+
 static const struct esc_try tries[] = {
 	{"stream", stream, "net.unix", 1, ESC_OUTSIDE, NULL},
 	{"datagram", datagram, "net.unix", 1, ESC_OUTSIDE, NULL},
 	{"datagram-connect", datagram_connected, "net.unix", 1, ESC_OUTSIDE, NULL},
 	{"sendmsg", by_sendmsg, "net.unix", 1, ESC_OUTSIDE, NULL},
+	{"squat-stream", squat_stream, "net.unix", 1, ESC_OUTSIDE, NULL},
+	{"squat-datagram", squat_datagram, "net.unix", 1, ESC_OUTSIDE, NULL},
+	{"squat-nameless", squat_nameless, "net.unix", 1, ESC_OUTSIDE, NULL},
 	{"descriptor", with_descriptor, "net.unix", 1, ESC_OUTSIDE, NULL},
 };
 
-ESC_ROW(99, "abstract unix sockets", "unix_stream_connect, unix_may_send", tries);
+ESC_ROW(99, "abstract unix sockets", "unix_stream_connect, unix_may_send, socket_bind", tries);
