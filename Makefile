@@ -141,9 +141,9 @@ $(O)/gen/%.skel.h: $(O)/bpf/%.bpf.o
 	$(call say,SKEL,$@)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name $(subst .,_,$*)_bpf > $@ 2>$(O)/gen/$*.log
 
 $(O)/obj/policies/registry.o: $(O)/gen/registry_list.h
-$(call obj,$(wildcard loader/bpf*.c)): $(BPF_SKEL)
+$(call obj,$(wildcard loader/bpf*.c) loader/guard/self.c): $(BPF_SKEL)
 # Generated skeletons do not follow our warning set.
-$(call obj,$(wildcard loader/bpf*.c)): CFLAGS += -Wno-conversion -Wno-cast-align -Wno-string-plus-int -Wno-discarded-qualifiers -Wno-shadow
+$(call obj,$(wildcard loader/bpf*.c) loader/guard/self.c): CFLAGS += -Wno-conversion -Wno-cast-align -Wno-string-plus-int -Wno-discarded-qualifiers -Wno-shadow
 
 # --- rules ------------------------------------------------------------------------------------------
 $(O)/obj/%.o: %.c Makefile

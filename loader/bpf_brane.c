@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include <loader/bpf_priv.h>
+#include <omega/abi/self.h>
 
 int om_bpf_brane_publish(struct om_bpf *b, const struct om_slot *slot, struct om_err *err)
 {
@@ -111,8 +112,9 @@ int om_bpf_brane_forget(struct om_bpf *b, uint32_t brane, struct om_err *err)
 	struct om_slot slot;
 	int ret;
 
-	if (brane == OM_BRANE_LEFT)
-		return om_err_set(err, OM_ERR_EXISTS, -EBUSY, "the counters of tasks left behind");
+	if (brane == OM_BRANE_LEFT || brane == OM_BRANE_HOST)
+		return om_err_set(err, OM_ERR_EXISTS, -EBUSY,
+				  "the counters of tasks that no brane has");
 	if (!bpf_map_lookup_elem(b->maps[OM_MAP_BRANES], &brane, &slot))
 		return om_err_set(err, OM_ERR_EXISTS, -EBUSY, "brane %u is published", brane);
 	ret = om_policy_keys(b->maps[OM_MAP_FOLDS], sizeof(struct om_fold_key),

@@ -54,7 +54,12 @@ void om_bpf_quiet(void)
 	libbpf_set_print(om_bpf_print);
 }
 
-static void forget_said(void)
+const char *om_bpf_said_text(void)
+{
+	return om_bpf_verifier[0] ? om_bpf_verifier : om_bpf_said;
+}
+
+void om_bpf_said_forget(void)
 {
 	om_bpf_said[0] = '\0';
 	om_bpf_verifier[0] = '\0';
@@ -182,7 +187,7 @@ int om_object_load(const struct om_bpf_object_def *def, const char *pin_dir, con
 	int ret;
 
 	om_bpf_quiet();
-	forget_said();
+	om_bpf_said_forget();
 	obj = bpf_object__open_mem(bytes, len, &opts);
 	if (!obj) {
 		ret = errno ? -errno : -EINVAL;

@@ -111,6 +111,9 @@ int om_object_load(const struct om_bpf_object_def *def, const char *pin_dir, con
 		   struct bpf_object **out, struct om_err *err) OM_MUST_CHECK;
 void om_object_close(struct bpf_object **obj);
 void om_bpf_quiet(void); /* libbpf's messages go to error texts, never to stderr */
+/* What libbpf or the verifier said of the last refusal in this thread, since it was last forgotten. */
+const char *om_bpf_said_text(void);
+void om_bpf_said_forget(void);
 
 /* 0: the kernel calls BPF-LSM programs. OM_ERR_BPF_UNSUPPORTED: it does not, whatever it loads. */
 int om_bpf_canary(struct om_err *err) OM_MUST_CHECK;

@@ -1,5 +1,5 @@
 /*
- * delete, freeze, thaw, restart: one call for each name.
+ * delete, freeze, thaw, restart: one call for each name. guard release: one call.
  *
  * Comes in: names. Goes out: a line for each ("brane/api deleted"). Called by: main. Never does: stop at
  * the first name that fails: the others are still asked for; the exit code is the first failure's.
@@ -61,4 +61,22 @@ int cmd_thaw(struct om_ctl *ctl, const struct om_args *a)
 int cmd_restart(struct om_ctl *ctl, const struct om_args *a)
 {
 	return change(ctl, a, "io.omega.Control.Restart", "restarted");
+}
+
+int cmd_guard_release(struct om_ctl *ctl, const struct om_args *a)
+{
+	OM_CLEANUP(om_json_put) json_t *reply = NULL;
+	bool json = ctl->format == CTL_JSON || ctl->format == CTL_JSONL;
+	struct om_err err = {0};
+	json_t *out;
+
+	if (om_ctl_call(ctl, "io.omega.Admin.GuardRelease", NULL, &reply, &err) < 0)
+		return om_ctl_fail(ctl, &err);
+	if (!json) {
+		puts("self-guard released: brane");
+		return 0;
+	}
+	out = om_ctl_json_new();
+	json_object_set_new(out, "self_guard", json_string("brane"));
+	return om_ctl_json(out, ctl->format == CTL_JSONL, &err) < 0 ? om_ctl_fail(ctl, &err) : 0;
 }

@@ -184,6 +184,11 @@ static void ask_daemon(struct doctor *d, struct om_err *err)
 
 	if (om_ctl_call(d->ctl, "io.omega.Observe.Doctor", NULL, &reply, err) < 0)
 		return;
+	/* Not a fault either way: which level it is. */
+	add_check(d,
+		  (struct check){
+			  .what = "self-guard", .layer = "kernel", .ok = true, .optional = true},
+		  om_json_text(reply, "self_guard", "brane"), "");
 	json_object_foreach (json_object_get(reply, "why"), key, h)
 		add(d, "layer", key, false, json_string_value(h), todo_for(key));
 	json_array_foreach (json_object_get(reply, "hooks"), i, h) {

@@ -133,6 +133,11 @@ const struct om_command om_commands[] = {
 	 CTL_NEEDS_LOG, 0, 0, false, false, cmd_verify_chain,
 	 "Exit 0 intact, 1 tampered, 11 intact but incomplete, stale or uncleanly restarted, 12 no "
 	 "keys to judge by. What no offline check can see is said in words."},
+	{"guard release", "lift the strict self-guard", "", NULL, CTL_NEEDS_DAEMON, 0, 0, false,
+	 false, cmd_guard_release,
+	 "Of an omegad that was started with --self-guard=strict. Recorded before it happens; from "
+	 "then on root outside every brane can stop omegad and replace its files, until omegad is "
+	 "started again."},
 	{"doctor", "what this kernel and host can enforce", "", NULL, CTL_NEEDS_NOTHING, 0, 0,
 	 false, false, cmd_doctor, "Asks omegad when it runs, and looks at this host by itself."},
 	{"completion", "shell completion", "bash", NULL, CTL_NEEDS_NOTHING, 1, 1, false, false,

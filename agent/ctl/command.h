@@ -57,6 +57,7 @@ int cmd_compile(struct om_ctl *ctl, const struct om_args *a);
 int cmd_simulate(struct om_ctl *ctl, const struct om_args *a);
 int cmd_can(struct om_ctl *ctl, const struct om_args *a);
 int cmd_explain(struct om_ctl *ctl, const struct om_args *a);
+int cmd_guard_release(struct om_ctl *ctl, const struct om_args *a);
 int cmd_doctor(struct om_ctl *ctl, const struct om_args *a);
 int cmd_security_audit(struct om_ctl *ctl, const struct om_args *a);
 int cmd_verify_chain(struct om_ctl *ctl, const struct om_args *a);

@@ -206,7 +206,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	sfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (sfd < 0 || omegad_host_open(&o, &h, &err) < 0) {
+	if (sfd < 0 || omegad_claim(&o, &err) < 0 || omegad_host_open(&o, &h, &err) < 0) {
 		om_slog_err(OM_FAIL, "cannot_start", NULL, &err);
 		return om_err_exit(err.id);
 	}

@@ -14,7 +14,7 @@
 #include <omega/err.h>
 
 struct omegad_opts {
-	const char *run_dir, *state_dir, *bpffs, *cgroup, *layers, *nft_table;
+	const char *run_dir, *state_dir, *bpffs, *cgroup, *layers, *nft_table, *guard;
 	char libexec[4096];
 	int ready_fd; /* -1: none */
 	bool probe;   /* only say what this kernel can enforce */
@@ -22,6 +22,12 @@ struct omegad_opts {
 
 /* 0; 1: say no more, exit with *CODE. */
 int omegad_options(int argc, char **argv, struct omegad_opts *o, int *code);
+
+/*
+ * When an earlier omegad left the self-guard strict: becomes the agent, which only this program with the same
+ * directories and options can. 0: it is, or nothing is guarded. OM_ERR_GUARD: it must not be started.
+ */
+int omegad_claim(const struct omegad_opts *o, struct om_err *err) OM_MUST_CHECK;
 
 /* Listening and shared descriptors, made once and kept over every restart of the roles. */
 struct omegad_host {

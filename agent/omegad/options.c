@@ -17,6 +17,7 @@ static const struct option longs[] = {
 	{"layers", required_argument, NULL, 'l'},
 	{"libexec", required_argument, NULL, 'x'},
 	{"nft-table", required_argument, NULL, 'n'},
+	{"self-guard", required_argument, NULL, 'g'},
 	{"ready-fd", required_argument, NULL, 'R'},
 	{"foreground", no_argument, NULL, 'f'},
 	{"probe", no_argument, NULL, 'p'},
@@ -32,6 +33,8 @@ static const char usage[] =
 	"  --cgroup DIR       parent cgroup of all branes (omega below the cgroup2 mount)\n"
 	"  --layers LIST      of process,kernel,network: what this host is asked to enforce (all)\n"
 	"  --nft-table NAME   (omega)\n"
+	"  --self-guard LEVEL brane: nothing inside a brane reaches omegad (the default);\n"
+	"                     strict: nor does root outside, until 'omegactl guard release'\n"
 	"  --libexec DIR      where omegad-* are (the directory of omegad itself)\n"
 	"  --ready-fd N       one byte is written there when requests are served\n"
 	"  --foreground       accepted; omegad never leaves the foreground\n"
@@ -98,6 +101,9 @@ static int take(struct omegad_opts *o, int c, const char *arg)
 	case 'n':
 		o->nft_table = arg;
 		return *arg ? 0 : -1;
+	case 'g':
+		o->guard = arg;
+		return strcmp(arg, "brane") != 0 && strcmp(arg, "strict") != 0 ? -1 : 0;
 	case 'x':
 		if (*arg != '/' || strlen(arg) >= sizeof(o->libexec))
 			return -1;
@@ -125,6 +131,7 @@ int omegad_options(int argc, char **argv, struct omegad_opts *o, int *code)
 	o->bpffs = "/sys/fs/bpf/omega";
 	o->nft_table = "omega";
 	o->layers = "process,kernel,network";
+	o->guard = "brane";
 	o->ready_fd = -1;
 	*code = 2;
 	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {

@@ -106,6 +106,8 @@ static int start_one(struct omegad_set *s, enum omegad_role r, const struct omeg
 		argv[n++] = o->nft_table;
 		argv[n++] = "--libexec";
 		argv[n++] = o->libexec;
+		argv[n++] = "--self-guard";
+		argv[n++] = o->guard;
 		if (o->cgroup) {
 			argv[n++] = "--cgroup";
 			argv[n++] = o->cgroup;

@@ -82,6 +82,7 @@ enum om_verb {
 	OM_VERB_RESTART,
 	OM_VERB_REJECTED, /* a manifest was refused: text says why; recorded */
 	OM_VERB_STOP,
+	OM_VERB_GUARD, /* release the strict self-guard */
 	OM_VERB_COUNT
 };
 
@@ -119,6 +120,7 @@ struct om_wire_done {
 
 struct om_wire_host {
 	uint32_t layers;
+	uint32_t strict;	      /* 1: the self-guard is */
 	char why[3][OM_ERR_TEXT_MAX]; /* process, kernel, network; "": there */
 };
 
@@ -143,8 +145,10 @@ enum om_note {
 	OM_NOTE_THAWED,
 	OM_NOTE_RESTARTED, /* by the operator */
 	OM_NOTE_REJECTED,
-	OM_NOTE_STOP,  /* by the operator */
-	OM_NOTE_READY, /* the agent's layers are known: brane.layers; name is empty */
+	OM_NOTE_STOP,		/* by the operator */
+	OM_NOTE_READY,		/* the agent's layers are known: brane.layers; name is empty */
+	OM_NOTE_GUARD_STRICT,	/* from here on nobody else reaches the agent */
+	OM_NOTE_GUARD_RELEASED, /* by the operator */
 	OM_NOTE_COUNT
 };
 

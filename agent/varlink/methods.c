@@ -48,6 +48,7 @@ static const struct method methods[OM_METHOD_COUNT] = {
 	[OM_METHOD_THAW] = {"io.omega.Control.Thaw", OM_PRIV_CONTROL, {NAME}},
 	[OM_METHOD_RESTART] = {"io.omega.Control.Restart", OM_PRIV_CONTROL, {NAME}},
 	[OM_METHOD_STOP] = {"io.omega.Admin.Stop", OM_PRIV_ADMIN, {{0}}},
+	[OM_METHOD_GUARD_RELEASE] = {"io.omega.Admin.GuardRelease", OM_PRIV_ADMIN, {{0}}},
 };
 
 static bool typed(const json_t *v, char type)

@@ -12,10 +12,12 @@
 int om_ctl_connect(const struct om_ctl *ctl, const char *method, struct om_vl_client *c,
 		   struct om_err *err)
 {
-	bool observe = strncmp(method, "io.omega.Observe.", 17) == 0;
+	const char *sock = strncmp(method, "io.omega.Observe.", 17) == 0 ? "observe"
+			   : strncmp(method, "io.omega.Admin.", 15) == 0 ? "admin"
+									 : "control";
 	OM_CLEANUP(om_free_ptr) char *path = NULL;
 
-	if (asprintf(&path, "%s/%s.sock", ctl->run_dir, observe ? "observe" : "control") < 0) {
+	if (asprintf(&path, "%s/%s.sock", ctl->run_dir, sock) < 0) {
 		path = NULL;
 		return om_err_set(err, OM_ERR_NOMEM, -ENOMEM, "no memory for the socket's name");
 	}

@@ -140,6 +140,11 @@ static void suggest(struct om_ctl_event *e, const char *raw_obj)
 	struct om_verdict v = {0};
 
 	snprintf(e->rule, sizeof(e->rule), "%s", om_json_text(e->data, "rule", ""));
+	/* Nobody's manifest: a process outside every brane reached for what is the agent's. */
+	if (strcmp(e->rule, "self-guard") == 0) {
+		snprintf(e->grant, sizeof(e->grant), "no manifest line; 'omegactl guard release'");
+		return;
+	}
 	if (!om_ctl_request(e->op, raw_obj, om_json_text(e->data, "proto", NULL), &req))
 		return;
 	if (*e->content)

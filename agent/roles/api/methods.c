@@ -66,6 +66,7 @@ static void add_host(struct conn *c, const struct om_wire_host *h)
 				api_json_text(h->why[i], strnlen(h->why[i], sizeof(h->why[i]))));
 	json_object_set_new(c->acc, "layers", api_json_layers(h->layers));
 	json_object_set_new(c->acc, "why", why);
+	json_object_set_new(c->acc, "self_guard", json_string(h->strict ? "strict" : "brane"));
 }
 
 static void add_hook(struct conn *c, const struct om_wire_hook *h)
@@ -350,14 +351,26 @@ static int m_stop(struct api *a, struct conn *c, json_t *params, struct om_err *
 	return ask(a, c, OM_VERB_STOP, stop_step, err);
 }
 
+static int m_guard_release(struct api *a, struct conn *c, json_t *params, struct om_err *err)
+{
+	return ask(a, c, OM_VERB_GUARD, stop_step, err);
+}
+
 static int (*const handlers[OM_METHOD_COUNT])(struct api *a, struct conn *c, json_t *params,
 					      struct om_err *err) = {
-	[OM_METHOD_VERSION] = m_version,   [OM_METHOD_LIST] = m_list,
-	[OM_METHOD_DESCRIBE] = m_describe, [OM_METHOD_LOGS] = m_logs,
-	[OM_METHOD_WAIT] = m_wait,	   [OM_METHOD_DOCTOR] = m_doctor,
-	[OM_METHOD_APPLY] = api_apply,	   [OM_METHOD_DELETE] = m_delete,
-	[OM_METHOD_FREEZE] = m_freeze,	   [OM_METHOD_THAW] = m_thaw,
-	[OM_METHOD_RESTART] = m_restart,   [OM_METHOD_STOP] = m_stop,
+	[OM_METHOD_VERSION] = m_version,
+	[OM_METHOD_LIST] = m_list,
+	[OM_METHOD_DESCRIBE] = m_describe,
+	[OM_METHOD_LOGS] = m_logs,
+	[OM_METHOD_WAIT] = m_wait,
+	[OM_METHOD_DOCTOR] = m_doctor,
+	[OM_METHOD_APPLY] = api_apply,
+	[OM_METHOD_DELETE] = m_delete,
+	[OM_METHOD_FREEZE] = m_freeze,
+	[OM_METHOD_THAW] = m_thaw,
+	[OM_METHOD_RESTART] = m_restart,
+	[OM_METHOD_STOP] = m_stop,
+	[OM_METHOD_GUARD_RELEASE] = m_guard_release,
 };
 
 void api_dispatch(struct api *a, struct conn *c, const struct om_vl_call *call)

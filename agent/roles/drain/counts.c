@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <omega/abi/self.h>
 #include "agent/role/log.h"
 #include "agent/roles/drain/drain.h"
 
@@ -124,7 +125,7 @@ static int one_fold(struct drain *d, const struct om_fold_key *k, const struct o
 	om_data_word(&data, "act", denied ? "deny" : "absent");
 	om_data_word(&data, "layer", om_event_layer(k->where));
 	om_data_word(&data, "op", row->op);
-	om_data_word(&data, "rule", row->rule);
+	om_data_word(&data, "rule", k->brane == OM_BRANE_HOST ? "self-guard" : row->rule);
 	om_data_id(&data, "count", n);
 	om_data_id(&data, "total", f->count);
 	om_data_word(&data, "why", k->full ? "ring-full" : "repeat");

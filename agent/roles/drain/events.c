@@ -8,6 +8,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <sys/epoll.h>
+#include <omega/abi/self.h>
 #include <omega/sha256.h>
 #include "agent/role/log.h"
 #include "agent/roles/drain/drain.h"
@@ -65,6 +66,7 @@ static void put_args(struct om_data *data, const struct om_decoded *e)
 int drain_denial(struct drain *d, struct brane *b, const struct om_decoded *e, bool kernel,
 		 struct om_err *err)
 {
+	bool host = e->head.brane == OM_BRANE_HOST;
 	struct om_data data;
 	char hex[65];
 
@@ -72,7 +74,7 @@ int drain_denial(struct drain *d, struct brane *b, const struct om_decoded *e, b
 	om_data_word(&data, "act", e->allowed ? "allow" : "deny");
 	om_data_word(&data, "layer", e->layer);
 	om_data_word(&data, "op", e->row->op);
-	om_data_word(&data, "rule", e->row->rule);
+	om_data_word(&data, "rule", host ? "self-guard" : e->row->rule);
 	if (e->obj_len)
 		om_data_bytes(&data, "obj", e->obj, e->obj_len);
 	if (e->cut)
@@ -101,7 +103,7 @@ int drain_denial(struct drain *d, struct brane *b, const struct om_decoded *e, b
 	om_data_word(&data, "pol", drain_policy_id(b, e->head.policy));
 	om_data_id(&data, kernel ? "seq" : "shim_seq", e->head.seq);
 	om_data_int(&data, "t", (int64_t)(e->head.time_ns / 1000));
-	if (!b)
+	if (!b && !host)
 		om_data_int(&data, "num", e->head.brane);
 	return drain_put(d, b, e->row->kind, &data, e->row->urgent ? OM_LOG_URGENT : 0, err);
 }

@@ -294,6 +294,10 @@ static int write_note(struct drain *d, const struct om_wire_note *n, struct om_e
 		return simple(d, NULL, "policy.denied", n, 0, err);
 	case OM_NOTE_STOP:
 		return simple(d, NULL, "operator.stop", n, OM_LOG_URGENT, err);
+	case OM_NOTE_GUARD_STRICT:
+		return simple(d, NULL, "guard.strict", n, OM_LOG_URGENT, err);
+	case OM_NOTE_GUARD_RELEASED:
+		return simple(d, NULL, "operator.release", n, OM_LOG_URGENT, err);
 	case OM_NOTE_READY:
 		return on_ready(d, n, err);
 	case OM_NOTE_COUNT:

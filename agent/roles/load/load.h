@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <loader/guard/self.h>
 #include <loader/loader.h>
 #include "agent/role/wire.h"
 
@@ -33,6 +34,10 @@ struct load {
 	uint32_t log_state;   /* enum om_log_state, as the drain role last said */
 	uint32_t log_applied; /* and as the branes were last treated */
 	bool stop_asked;
+	bool want_strict;     /* --self-guard=strict */
+	char guard_opts[256]; /* what the next omegad must be started with as well */
+	enum om_guard guard;  /* as it is */
+	const char *run_dir;
 	uint32_t lives;		    /* started since the counters were swept */
 	struct load_entry *entries; /* OM_BRANES_MAX */
 };
@@ -94,6 +99,13 @@ void load_restarts(struct load *l);
 void load_obey_log(struct load *l);
 struct load_entry *load_entry(struct load *l, const char *name, bool make);
 void load_entry_drop(struct load *l, const char *name);
+
+/* --- guard.c: the strict self-guard --- */
+/* As omegad was asked, unless it was released in this omegad's life; recorded. */
+int load_guard(struct load *l, const struct om_loader_opts *o, struct om_err *err) OM_MUST_CHECK;
+/* Recorded durably, then lifted. */
+int load_guard_release(struct load *l, const struct om_wire_peer *peer, struct om_err *err)
+	OM_MUST_CHECK;
 
 /* `omegad --probe`: prints what this kernel can enforce; the exit code. */
 int load_probe(void);

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include "agent/role/guard.h"
 #include "agent/role/log.h"
 #include "agent/role/sandbox.h"
 #include "agent/roles/load/load.h"
@@ -38,8 +39,11 @@ static uint32_t layer_bits(const char *list)
 	       (strstr(list, "network") ? OM_LAYER_NETWORK : 0);
 }
 
-static void options(int argc, char **argv, struct om_loader_opts *o, char *shim, size_t size)
+static void options(int argc, char **argv, struct om_loader_opts *o, char *shim, size_t size,
+		    struct load *l)
 {
+	const char *layers = "", *cgroup = "";
+
 	static const struct option longs[] = {
 		{"run-dir", required_argument, NULL, 'r'},
 		{"state-dir", required_argument, NULL, 's'},
@@ -48,6 +52,7 @@ static void options(int argc, char **argv, struct om_loader_opts *o, char *shim,
 		{"nft-table", required_argument, NULL, 'n'},
 		{"libexec", required_argument, NULL, 'x'},
 		{"cgroup", required_argument, NULL, 'c'},
+		{"self-guard", required_argument, NULL, 'g'},
 		{NULL, 0, NULL, 0},
 	};
 	int c;
@@ -60,14 +65,17 @@ static void options(int argc, char **argv, struct om_loader_opts *o, char *shim,
 		else if (c == 'b')
 			o->bpffs = optarg;
 		else if (c == 'l')
-			o->layers = layer_bits(optarg);
+			o->layers = layer_bits(layers = optarg);
 		else if (c == 'n')
 			o->nft_table = optarg;
 		else if (c == 'c')
-			o->cgroup = optarg;
+			o->cgroup = cgroup = optarg;
+		else if (c == 'g')
+			l->want_strict = !strcmp(optarg, "strict");
 		else if (c == 'x')
 			snprintf(shim, size, "%s/omegad-shim", optarg);
 	}
+	om_guard_opts(l->guard_opts, layers, o->nft_table ? o->nft_table : "", cgroup);
 }
 
 struct adoption {
@@ -145,6 +153,8 @@ static int begin(struct load *l, const struct om_loader_opts *o, struct om_err *
 		*err = a.err;
 		ret = a.err.ret;
 	}
+	if (!ret)
+		ret = load_guard(l, o, err);
 	if (ret < 0)
 		return ret;
 	load_note_init(&n, OM_NOTE_READY, NULL, NULL);
@@ -227,7 +237,7 @@ int main(int argc, char **argv)
 		return load_probe();
 	signal(SIGPIPE, SIG_IGN);
 	om_slog_role(desc.name);
-	options(argc, argv, &o, shim, sizeof(shim));
+	options(argc, argv, &o, shim, sizeof(shim), &l);
 	ret = om_role_enter(&desc, FD_PARENT, &err);
 	if (!ret)
 		ret = begin(&l, &o, &err);

@@ -66,7 +66,7 @@ static int send(const struct om_msg *m, enum om_msg_type type, const void *body,
 static int v_host(struct load *l, struct om_msg *m, const struct om_wire_load *q,
 		  struct om_wire_done *d, struct om_err *err)
 {
-	struct om_wire_host h = {.layers = l->layers};
+	struct om_wire_host h = {.layers = l->layers, .strict = l->guard == OM_GUARD_STRICT};
 
 	for (unsigned int i = 0; i < OM_ARRAY_LEN(h.why); i++)
 		snprintf(h.why[i], sizeof(h.why[i]), "%s", om_loader_why(l->l, 1u << i));
@@ -287,6 +287,12 @@ static int v_stop(struct load *l, struct om_msg *m, const struct om_wire_load *q
 	return note(l, OM_NOTE_STOP, q, NULL, err);
 }
 
+static int v_guard(struct load *l, struct om_msg *m, const struct om_wire_load *q,
+		   struct om_wire_done *d, struct om_err *err)
+{
+	return load_guard_release(l, &q->peer, err);
+}
+
 static const struct verb verbs[OM_VERB_COUNT] = {
 	[OM_VERB_HOST] = {0, 0, false, v_host},	     [OM_VERB_LIST] = {0, 0, false, v_list},
 	[OM_VERB_GET] = {0, 0, true, v_get},	     [OM_VERB_DOCTOR] = {0, 0, false, v_doctor},
@@ -294,7 +300,7 @@ static const struct verb verbs[OM_VERB_COUNT] = {
 	[OM_VERB_APPLY] = {2, 5, true, v_apply},     [OM_VERB_DELETE] = {0, 0, true, v_delete},
 	[OM_VERB_FREEZE] = {0, 0, true, v_freeze},   [OM_VERB_THAW] = {0, 0, true, v_thaw},
 	[OM_VERB_RESTART] = {0, 0, true, v_restart}, [OM_VERB_REJECTED] = {0, 0, false, v_rejected},
-	[OM_VERB_STOP] = {0, 0, false, v_stop},
+	[OM_VERB_STOP] = {0, 0, false, v_stop},	     [OM_VERB_GUARD] = {0, 0, false, v_guard},
 };
 
 static const struct verb *check(const struct om_msg *m, const struct om_wire_load *q)
