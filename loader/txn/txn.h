@@ -99,6 +99,11 @@ extern const struct om_step om_update_steps[];
 extern const size_t om_update_count;
 int om_txn_update(struct om_txn *t, struct om_err *err) OM_MUST_CHECK;
 
+/* --- revoke.c --- */
+
+/* 1: under B a process of WAS could go on using a file, or memory, that B does not grant. */
+bool om_txn_takes_away(const struct om_bundle *was, const struct om_bundle *b);
+
 /* Drops the entries of replaced policies. Takes a grace period (10 ms and more) if there are any. */
 int om_txn_collect(struct om_loader *l, struct om_err *err) OM_MUST_CHECK;
 

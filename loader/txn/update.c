@@ -4,7 +4,8 @@
  * Comes in: the old state and bundle, a new bundle. Goes out: the brane under the new one. Called by:
  * om_txn_apply. Never does: leave a moment without policy: the old version decides until the swap,
  * the new one from it on. A workload is only started anew if parts differ that a running process
- * cannot change; then the old one is dead before the new policy is live.
+ * cannot change, or if rights are gone that it may hold on to; then the old one is dead before the new
+ * policy is live.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -332,7 +333,7 @@ int om_txn_update(struct om_txn *t, struct om_err *err)
 	if (same && !t->what->restart)
 		return 0;
 	t->start = t->what->restart || t->old.info.state == OM_BRANE_EXITED ||
-		   !live_change(&t->old_b, &t->b);
+		   !live_change(&t->old_b, &t->b) || om_txn_takes_away(&t->old_b, &t->b);
 	om_txn_describe(&t->st, &t->b);
 	if (t->start) {
 		int ret = om_txn_instance(t->st.info.instance, err);

@@ -6,6 +6,7 @@
  */
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -138,10 +139,10 @@ static void live_swap(void **state)
 	b.layers = OM_LAYER_PROCESS | OM_LAYER_KERNEL;
 	b.slot_flags = OM_SLOT_KERNEL;
 	b.paths[0] = "/inside";
-	b.files[0].self = OM_MAY_READ | OM_MAY_EXEC;
+	b.files[0].self = OM_MAY_EXEC;
 	if (live_apply(&shared, &b, &a, &err) < 0)
 		fail_msg("%s", err.text);
-	b.files[0].self = OM_MAY_EXEC;
+	b.files[0].self = OM_MAY_READ | OM_MAY_EXEC;
 	if (live_apply(&shared, &b, &b2, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(a.init_pid, b2.init_pid);
@@ -149,6 +150,12 @@ static void live_swap(void **state)
 	assert_int_equal(om_bpf_brane_get(shared.l->bpf, b2.brane, &slot, &err), 0);
 	assert_int_equal(slot.policy, b2.policy);
 	assert_int_equal(om_loader_verify(shared.l, "swap", &err), 0);
+	/* What a process may hold open or mapped goes with the process. */
+	b.files[0].self = OM_MAY_EXEC;
+	if (live_apply(&shared, &b, &a, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_not_equal(a.init_pid, b2.init_pid);
+	assert_true(kill(b2.init_pid, 0) < 0);
 	place_close(&p);
 }
 
