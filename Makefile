@@ -133,10 +133,11 @@ BPF_SRC  := $(sort $(wildcard bpf/*.bpf.c))
 BPF_HDRS := $(wildcard bpf/*.h bpf/lib/*.h include/omega/abi/*.h include/omega/limits.h)
 BPF_SKEL := $(patsubst bpf/%.bpf.c,$(O)/gen/%.skel.h,$(BPF_SRC))
 
+BPF_CC   := $(CLANG) -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -Werror -Wno-unused-parameter -D__TARGET_ARCH_x86 \
+	    -Iinclude -I. -I/usr/include/$(shell gcc -print-multiarch)
+
 $(O)/bpf/%.bpf.o: bpf/%.bpf.c $(BPF_HDRS)
-	$(call say,BPF,$@)mkdir -p $(@D) && $(CLANG) -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -Werror \
-		-Wno-unused-parameter -D__TARGET_ARCH_x86 -Iinclude -I. \
-		-I/usr/include/$(shell gcc -print-multiarch) -c $< -o $@
+	$(call say,BPF,$@)mkdir -p $(@D) && $(BPF_CC) -c $< -o $@
 $(O)/gen/%.skel.h: $(O)/bpf/%.bpf.o
 	$(call say,SKEL,$@)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name $(subst .,_,$*)_bpf > $@ 2>$(O)/gen/$*.log
 
@@ -194,6 +195,12 @@ FUZZ_SRC  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(O)/%,$(FUZZ_SRC))
 $(FUZZ_BINS): $(O)/%: $(O)/obj/tests/fuzz/%.o $(call lib,$(LIBS))
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(SYS_TEST)
+
+# A bench's own programs; what they include of bpf/ is what is measured.
+$(O)/bpf/bench_%.bpf.o: bench/%.bpf.c bench/lib/%.h $(BPF_HDRS)
+	$(call say,BPF,$@)mkdir -p $(@D) && $(BPF_CC) -c $< -o $@
+$(O)/obj/bench/bench_core.o: $(O)/gen/bench_core.skel.h
+$(O)/obj/bench/bench_core.o: CFLAGS += -Wno-conversion -Wno-cast-align -Wno-string-plus-int -Wno-discarded-qualifiers -Wno-shadow
 
 BENCH_BINS := $(patsubst %.c,$(O)/%,$(sort $(wildcard bench/bench_*.c)))
 $(BENCH_BINS): $(O)/%: $(O)/obj/%.o $(call obj,$(wildcard bench/lib/*.c)) $(call lib,$(LIBS))

@@ -1,8 +1,8 @@
 /*
  * The maps: all policy, all state, shared by every program through pins of the same name.
  *
- * Comes in: entries from the loader (om_config, om_branes, om_cgroups, om_objects, om_patterns,
- * om_contents, om_egress, om_listen). Goes out: om_events, om_stats, om_folds to the drain role. Each .bpf.c
+ * Comes in: entries from the loader (om_config, om_branes, om_cgroups, om_objects, om_filter,
+ * om_patterns, om_contents, om_egress, om_listen). Goes out: om_events, om_stats, om_folds to the drain role. Each .bpf.c
  * includes this file once; libbpf makes a map at its first object and reuses the pin for the others,
  * refusing one whose shape differs. Never does: let a program write policy (BPF_F_RDONLY_PROG).
  *
@@ -15,6 +15,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <omega/abi/event.h>
+#include <omega/abi/filter.h>
 #include <omega/abi/policy.h>
 #include <omega/abi/siphash.h>
 #include <omega/limits.h>
@@ -129,6 +130,15 @@ struct {
 	__type(key, struct om_object_key);
 	__type(value, struct om_object_val);
 } om_objects SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, OM_FILTER_WORDS);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct om_filter_word);
+} om_filter SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

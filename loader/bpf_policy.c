@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <linux/membarrier.h>
 
+#include <omega/abi/filter.h>
 #include <loader/bpf_priv.h>
 
 /* --- numbers --- */
@@ -194,6 +195,40 @@ static int fill_contents(struct om_bpf *b, uint32_t policy, const struct om_bund
 	return 0;
 }
 
+/* --- the filter before om_objects --- */
+
+static uint32_t filter_place(const struct om_object_key *key)
+{
+	return om_filter_place(om_filter_base(key->policy, key->dev), key->ino);
+}
+
+int om_filter_add(struct om_bpf *b, const struct om_object_key *key, int by, struct om_err *err)
+{
+	uint32_t place = filter_place(key), at = place >> 3;
+	struct om_filter_word w;
+	uint8_t *count = &w.count[place & 7];
+	int ret = bpf_map_lookup_elem(b->maps[OM_MAP_FILTER], &at, &w);
+
+	if (ret)
+		return om_map_error(err, OM_MAP_FILTER, ret, "cannot read");
+	/* Full: how many there were is forgotten, so the counter stays. Zero: never below. */
+	if (*count == OM_FILTER_STUCK || (by < 0 && !*count))
+		return 0;
+	*count = (uint8_t)(*count + by);
+	ret = bpf_map_update_elem(b->maps[OM_MAP_FILTER], &at, &w, BPF_EXIST);
+	return ret ? om_map_error(err, OM_MAP_FILTER, ret, "cannot write") : 0;
+}
+
+bool om_filter_has(const struct om_bpf *b, const struct om_object_key *key)
+{
+	uint32_t place = filter_place(key), at = place >> 3;
+	struct om_filter_word w;
+
+	return !bpf_map_lookup_elem(b->maps[OM_MAP_FILTER], &at, &w) && w.count[place & 7];
+}
+
+/* --- filling --- */
+
 static int fill_objects(struct om_bpf *b, const struct om_merged *m, uint32_t n, struct om_err *err)
 {
 	struct om_pattern_key key;
@@ -208,12 +243,27 @@ static int fill_objects(struct om_bpf *b, const struct om_merged *m, uint32_t n,
 			if (ret)
 				return om_map_error(err, OM_MAP_PATTERNS, ret, "cannot write");
 		}
+		ret = om_filter_add(b, &m[i].key, 1, err);
+		if (ret)
+			return ret;
 		ret = bpf_map_update_elem(b->maps[OM_MAP_OBJECTS], &m[i].key, &m[i].val,
 					  BPF_NOEXIST);
 		if (ret)
 			return om_map_error(err, OM_MAP_OBJECTS, ret, "cannot write");
 	}
 	return 0;
+}
+
+/* Two openers must not lose each other's counts. */
+static int fill_locked(struct om_bpf *b, const struct om_merged *m, uint32_t n, struct om_err *err)
+{
+	int ret;
+
+	if (flock(b->lock, LOCK_EX))
+		return om_err_sys(err, OM_ERR_BPF_PIN, -errno, "cannot lock the pins");
+	ret = fill_objects(b, m, n, err);
+	(void)flock(b->lock, LOCK_UN);
+	return ret;
 }
 
 static int fill_network(struct om_bpf *b, uint32_t policy, const struct om_bundle *bundle,
@@ -255,7 +305,7 @@ int om_bpf_policy_fill(struct om_bpf *b, uint32_t policy, const struct om_bundle
 	if (b->layers & OM_LAYER_KERNEL) {
 		ret = om_merge_objects(policy, objs, n, &merged, &count, err);
 		if (!ret)
-			ret = fill_objects(b, merged, count, err);
+			ret = fill_locked(b, merged, count, err);
 		if (!ret && bundle)
 			ret = fill_contents(b, policy, bundle, err);
 		if (ret)
@@ -310,12 +360,24 @@ static int delete_keys(struct om_bpf *b, enum om_map map, const struct key_list 
 {
 	int ret = 0;
 
+	if (flock(b->lock, LOCK_EX))
+		return om_err_sys(err, OM_ERR_BPF_PIN, -errno, "cannot lock the pins");
 	for (size_t i = 0; i < list->used && !ret; i++) {
-		ret = bpf_map_delete_elem(b->maps[map], list->keys + i * list->key_size);
-		if (ret == -ENOENT)
+		const void *key = list->keys + i * list->key_size;
+
+		ret = bpf_map_delete_elem(b->maps[map], key);
+		if (ret == -ENOENT) {
+			/* Somebody else removed it, and its count: twice would hide another's grant. */
 			ret = 0;
+			continue;
+		}
+		if (ret)
+			ret = om_map_error(err, map, ret, "cannot remove entries from");
+		else if (map == OM_MAP_OBJECTS)
+			ret = om_filter_add(b, key, -1, err);
 	}
-	return ret ? om_map_error(err, map, ret, "cannot remove entries from") : 0;
+	(void)flock(b->lock, LOCK_UN);
+	return ret;
 }
 
 int om_bpf_policy_drop(struct om_bpf *b, uint32_t policy, struct om_err *err)

@@ -35,6 +35,7 @@ enum om_map {
 	OM_MAP_TASKS = OM_MAP_KERNEL,
 	OM_MAP_SOCKS,
 	OM_MAP_OBJECTS,
+	OM_MAP_FILTER,
 	OM_MAP_PATTERNS,
 	OM_MAP_CONTENTS,
 	OM_MAP_SEEN,
@@ -145,6 +146,15 @@ struct om_merged {
 /* *OUT is malloc'd: objects sorted by key, each once, .policy set, rights united. */
 int om_merge_objects(uint32_t policy, const struct om_resolved *objs, uint32_t n,
 		     struct om_merged **out, uint32_t *count, struct om_err *err) OM_MUST_CHECK;
+/*
+ * Counts KEY in om_filter, before its entry is written; uncounts it, after its entry was removed. What a
+ * crash leaves between the two is one count too many, which costs look-ups and grants nothing. The caller
+ * holds b->lock: a counter is read and written back.
+ */
+int om_filter_add(struct om_bpf *b, const struct om_object_key *key, int by, struct om_err *err)
+	OM_MUST_CHECK;
+/* 1: programs will look for KEY. */
+bool om_filter_has(const struct om_bpf *b, const struct om_object_key *key);
 void om_egress_key_of(uint32_t policy, const struct om_b_egress *e, struct om_egress_key *key);
 void om_listen_key_of(uint32_t policy, const struct om_b_listen *l, struct om_listen_key *key);
 void om_content_key_of(uint32_t policy, const struct om_bundle *bundle, const struct om_b_digest *d,

@@ -28,6 +28,7 @@ const char *const om_map_names[OM_MAP_COUNT] = {
 	[OM_MAP_TASKS] = "om_tasks",	   [OM_MAP_SOCKS] = "om_socks",
 	[OM_MAP_OBJECTS] = "om_objects",   [OM_MAP_PATTERNS] = "om_patterns",
 	[OM_MAP_CONTENTS] = "om_contents", [OM_MAP_SEEN] = "om_seen",
+	[OM_MAP_FILTER] = "om_filter",
 };
 
 #define OM_REQ OM_PROG_REQUIRED

@@ -133,6 +133,9 @@ static int verify_objects(struct om_bpf *b, uint32_t policy, const struct om_res
 			return differs(err, OM_MAP_OBJECTS, policy, "an entry is missing");
 		if (memcmp(&val, &m[i].val, sizeof(val)) != 0)
 			return differs(err, OM_MAP_OBJECTS, policy, "an entry has other rights");
+		/* Hidden, it would deny what was granted. */
+		if (!om_filter_has(b, &m[i].key))
+			return differs(err, OM_MAP_FILTER, policy, "an entry is not counted");
 		for (uint32_t p = 0; p < m[i].val.patterns; p++, patterns++) {
 			struct om_pattern_key key;
 			struct om_pattern pat;

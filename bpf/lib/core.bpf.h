@@ -110,8 +110,31 @@ struct files_struct {
 	struct fdtable *fdt;
 };
 
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup;
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
+};
+
+struct cgroup {
+	struct cgroup_subsys_state self;
+	int level;
+	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
 struct cred;
+struct bpf_local_storage;
 struct task_struct {
+	struct bpf_local_storage *bpf_storage;
+	struct css_set *cgroups;
 	__u32 flags;
 	int pid;
 	int tgid;

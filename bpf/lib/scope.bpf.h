@@ -6,8 +6,8 @@
  * keeps and no unshare, sub-cgroup or namespace number alters. Goes out: struct om_ctx. Called by:
  * every LSM and fexit program, first thing. Never does: clear a label; let a failure mean "outside".
  *
- * A task outside every brane pays one failed storage lookup, one helper and, when it is that deep in
- * the cgroup tree, one failed hash lookup.
+ * A task outside every brane pays one helper and a dozen loads: it has no storage, and its cgroup is
+ * not deep enough or has another parent.
  */
 #ifndef OMEGA_BPF_SCOPE_H
 #define OMEGA_BPF_SCOPE_H
@@ -42,12 +42,21 @@ static __always_inline int om_slot_get(__u32 brane, struct om_ctx *c, __u64 *cgi
 	return 0;
 }
 
-static __always_inline __u32 om_level(void)
+/* Level and parent of the branes' cgroups: set before anything is attached, and then frozen. */
+static __always_inline __u32 om_level_parent(__u64 *parent)
 {
 	__u32 zero = 0;
 	struct om_config *cfg = bpf_map_lookup_elem(&om_config, &zero);
 
+	*parent = cfg ? cfg->parent_cgid : 0;
 	return cfg ? cfg->cgroup_level : 0;
+}
+
+static __always_inline __u32 om_level(void)
+{
+	__u64 parent;
+
+	return om_level_parent(&parent);
 }
 
 /* The brane of a cgroup id, 0 for none: brane numbers start at 1. */
@@ -77,17 +86,64 @@ static __always_inline int om_scope_cgroup(__u64 cgid, struct om_ctx *c)
 
 #ifdef OM_KERNEL_LAYER
 
+/* TASK's label, 0 for none. Without any task storage there is none: a load instead of a call. */
+static __always_inline __u32 om_label_of(struct task_struct *task)
+{
+	struct om_label *label;
+
+	if (bpf_core_field_exists(task->bpf_storage) && !task->bpf_storage)
+		return 0;
+	label = bpf_task_storage_get(&om_tasks, task, 0, 0);
+	return label ? label->brane : 0;
+}
+
+#define OM_CGROUP_HOPS 3 /* parents read by plain loads; a cgroup further down asks the helper */
+
+/*
+ * The ids of the current task's ancestor cgroup at LEVEL and of that one's parent; 0 where there is
+ * none. The same answer as bpf_get_current_ancestor_cgroup_id twice, by loads, which cost a tenth: each
+ * hook of each task of the host comes through here. A load that fails asks the helper.
+ */
+static __always_inline void om_cgroup_at(struct task_struct *task, int level, __u64 *id,
+					 __u64 *parent)
+{
+	struct cgroup *cg = task->cgroups->dfl_cgrp;
+	struct cgroup_subsys_state *up;
+
+	*id = 0;
+	*parent = 0;
+	/* Believed only with an id beside it: a failed load reads as level 0. */
+	if (cg->level < level && cg->kn->id)
+		return;
+	for (int i = 0; i <= OM_CGROUP_HOPS; i++) {
+		up = cg->self.parent;
+		if (!up || !up->cgroup)
+			break;
+		if (cg->level == level) {
+			*id = cg->kn->id;
+			*parent = up->cgroup->kn->id;
+			break;
+		}
+		cg = up->cgroup;
+	}
+	if (*id && *parent)
+		return;
+	*id = bpf_get_current_ancestor_cgroup_id(level);
+	*parent = bpf_get_current_ancestor_cgroup_id(level - 1);
+}
+
 /* 1: inside a brane that BPF-LSM decides for; the rest of C is set. 0: outside. */
 static __always_inline int om_scope(struct om_ctx *c)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct om_label *label = bpf_task_storage_get(&om_tasks, task, 0, 0);
-	__u64 cgid = bpf_get_current_ancestor_cgroup_id(om_level());
-	__u32 by_cgroup, by_label = label ? label->brane : 0;
+	__u32 by_cgroup, by_label = om_label_of(task);
 	struct om_label fresh = {};
-	__u64 own = 0;
+	__u64 cgid, above, parent, own = 0;
+	__u32 level = om_level_parent(&parent);
 
-	if (!by_label && !cgid)
+	om_cgroup_at(task, level, &cgid, &above);
+	/* Every brane's cgroup is a child of one parent, and no cgroup can be moved to another. */
+	if (!by_label && above != parent)
 		return 0;
 	__builtin_memset(c, 0, sizeof(*c));
 	c->where = OM_WHERE_LSM;

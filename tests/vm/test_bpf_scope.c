@@ -391,6 +391,38 @@ static int teardown(void **state)
 	return 0;
 }
 
+/*
+ * A task without a label, born outside: only its cgroup tells. At every depth below the brane's own
+ * cgroup, where the ids are read by loads and further down where the helper is asked; and beside it.
+ */
+static void test_depths(void **state)
+{
+	char cgroup[10][400];
+	pid_t pid;
+
+	snprintf(cgroup[0], sizeof(cgroup[0]), "%s", tb.cgroup);
+	for (int i = 1; i < 7; i++)
+		snprintf(cgroup[i], sizeof(cgroup[0]), "%.380s/d", cgroup[i - 1]);
+	/* The parent itself, a stranger as deep as a brane, one deeper: outside, all of them. */
+	snprintf(cgroup[7], sizeof(cgroup[0]), "%s", tb.parent);
+	snprintf(cgroup[8], sizeof(cgroup[0]), "%s-x", tb.parent);
+	snprintf(cgroup[9], sizeof(cgroup[0]), "%s-x/y", tb.parent);
+	for (int i = 0; i < 10; i++) {
+		(void)mkdir(cgroup[i], 0755);
+		pid = fork();
+		if (!pid) {
+			tb_enter(cgroup[i]);
+			_exit(try_secret());
+		}
+		assert_int_equal(tb_wait(pid), i < 7 ? EACCES : 0);
+	}
+	(void)tb_events(&tb);
+	for (int i = 9; i > 0; i--)
+		if (i != 7)
+			for (int k = 0; k < 100 && rmdir(cgroup[i]); k++)
+				usleep(5000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -398,6 +430,7 @@ int main(void)
 		cmocka_unit_test(test_sub_cgroup), cmocka_unit_test(test_other_brane),
 		cmocka_unit_test(test_withdrawn),  cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_processes),  cmocka_unit_test(test_kernel),
+		cmocka_unit_test(test_depths),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
