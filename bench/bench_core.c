@@ -213,7 +213,10 @@ static void fill(uint32_t grants, uint32_t branes)
 
 			grant(i || b ? &other : &key);
 		}
+		static const struct om_stat none; /* without a counter nothing is recorded */
+
 		put("om_branes", &slot.brane, &slot);
+		put("om_stats", &slot.brane, &none);
 		put("om_cgroups", &slot.cgid, &slot.brane);
 	}
 }
