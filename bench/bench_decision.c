@@ -284,7 +284,7 @@ static void publish(struct om_slot *s, uint32_t grants)
 		if (om_bpf_object_key(bpf, fd, &objs[0].key, &err))
 			bench_die(top, &err);
 	}
-	if (om_bpf_policy_new(bpf, &s->policy, &err) ||
+	if (om_bpf_policy_new(bpf, objs, grants, &s->policy, &err) ||
 	    om_bpf_policy_fill(bpf, s->policy, &b, objs, grants, &err) ||
 	    om_bpf_brane_publish(bpf, s, &err) || (old && om_bpf_policy_drop(bpf, old, &err)))
 		bench_die("policy", &err);

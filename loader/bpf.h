@@ -76,9 +76,13 @@ struct om_resolved {
 int om_bpf_merge_bound(struct om_object_val *to, const struct om_object_val *from,
 		       struct om_err *err) OM_MUST_CHECK;
 
-/* A fresh policy number, never used before under these pins. */
-int om_bpf_policy_new(struct om_bpf *b, uint32_t *policy, struct om_err *err) OM_MUST_CHECK;
-/* Writes objects, patterns, egress and listen entries under POLICY. Not live yet. */
+/*
+ * A fresh policy number, never used before under these pins, for the N objects OBJS: with OM_POLICY_EXACT
+ * when one of them takes rights away.
+ */
+int om_bpf_policy_new(struct om_bpf *b, const struct om_resolved *objs, uint32_t n,
+		      uint32_t *policy, struct om_err *err) OM_MUST_CHECK;
+/* Writes objects, patterns, egress and listen entries under POLICY, made for OBJS. Not live yet. */
 int om_bpf_policy_fill(struct om_bpf *b, uint32_t policy, const struct om_bundle *bundle,
 		       const struct om_resolved *objs, uint32_t n, struct om_err *err)
 	OM_MUST_CHECK;

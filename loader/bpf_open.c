@@ -85,8 +85,7 @@ static int open_bpffs(const char *bpffs, int *out, struct om_err *err)
 	return 0;
 }
 
-/* Removes one flat directory of pins. Missing is fine. */
-static int remove_pins(const char *dir)
+int om_pins_remove(const char *dir)
 {
 	char path[PATH_MAX];
 	struct dirent *de;
@@ -472,15 +471,18 @@ int om_bpf_open(const struct om_bpf_opts *opts, struct om_bpf **out, uint32_t *g
 		ret = open_bpffs(opts->bpffs, &b->lock, err);
 	if (ret)
 		return ret;
+	ret = om_bpf_other_abi(opts->bpffs, err);
+	if (ret)
+		return ret;
 	/* Never renamed into place, so no brane was ever published in it. */
-	if (remove_pins(fresh))
+	if (om_pins_remove(fresh))
 		return om_err_set(err, OM_ERR_BPF_PIN, -EIO, "cannot clear %s", fresh);
 	if (access(dir, F_OK)) {
 		ret = make_pins(opts, fresh, err);
 		if (!ret && rename(fresh, dir))
 			ret = om_err_sys(err, OM_ERR_BPF_PIN, -errno, "cannot publish %s", dir);
 		if (ret) {
-			(void)remove_pins(fresh);
+			(void)!om_pins_remove(fresh);
 			return ret;
 		}
 	}
@@ -502,13 +504,13 @@ int om_bpf_unload(const char *bpffs, struct om_err *err)
 	ret = om_path_join(path, bpffs, OM_PIN_DIR_NEW, err);
 	if (ret)
 		return ret;
-	ret = remove_pins(path);
+	ret = om_pins_remove(path);
 	if (ret)
 		return om_err_sys(err, OM_ERR_BPF_PIN, ret, "cannot remove %s", path);
 	ret = om_path_join(path, bpffs, OM_PIN_DIR, err);
 	if (ret)
 		return ret;
-	ret = remove_pins(path);
+	ret = om_pins_remove(path);
 	if (ret)
 		return om_err_sys(err, OM_ERR_BPF_PIN, ret, "cannot remove %s", path);
 	if (rmdir(bpffs) && errno != ENOENT)

@@ -30,7 +30,7 @@ static int next_number(struct om_bpf *b, bool brane, uint32_t *out, struct om_er
 	ret = bpf_map_lookup_elem(b->maps[OM_MAP_STATE], &zero, &state);
 	if (!ret) {
 		*out = *next;
-		if (++*next == 0)
+		if (++*next & OM_POLICY_EXACT)
 			ret = -EOVERFLOW; /* a number used twice could give one brane another's rights */
 	}
 	if (!ret)
@@ -39,9 +39,23 @@ static int next_number(struct om_bpf *b, bool brane, uint32_t *out, struct om_er
 	return ret ? om_map_error(err, OM_MAP_STATE, ret, "cannot take a number from") : 0;
 }
 
-int om_bpf_policy_new(struct om_bpf *b, uint32_t *policy, struct om_err *err)
+bool om_policy_fits(uint32_t policy, const struct om_resolved *objs, uint32_t n)
 {
-	return next_number(b, false, policy, err);
+	bool takes = false;
+
+	for (uint32_t i = 0; i < n && !takes; i++)
+		takes = (objs[i].val.self | objs[i].val.tree) & (OM_MAY_NEVER | OM_MAY_EXEC_BOUND);
+	return takes == !!(policy & OM_POLICY_EXACT);
+}
+
+int om_bpf_policy_new(struct om_bpf *b, const struct om_resolved *objs, uint32_t n,
+		      uint32_t *policy, struct om_err *err)
+{
+	int ret = next_number(b, false, policy, err);
+
+	if (!ret && !om_policy_fits(*policy, objs, n))
+		*policy |= OM_POLICY_EXACT;
+	return ret;
 }
 
 int om_bpf_brane_new(struct om_bpf *b, uint32_t *brane, struct om_err *err)
@@ -302,6 +316,9 @@ int om_bpf_policy_fill(struct om_bpf *b, uint32_t policy, const struct om_bundle
 	uint32_t count;
 	int ret;
 
+	if (!om_policy_fits(policy, objs, n))
+		return om_err_set(err, OM_ERR_INTERNAL, -EINVAL,
+				  "policy %x is not for these objects", policy);
 	if (b->layers & OM_LAYER_KERNEL) {
 		ret = om_merge_objects(policy, objs, n, &merged, &count, err);
 		if (!ret)

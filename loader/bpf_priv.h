@@ -15,9 +15,9 @@
 #include <loader/bpf.h>
 
 /* The directory below opts.bpffs; its name carries the ABI, so two versions never share a map. */
-#define OM_PIN_DIR     "v2"
-#define OM_PIN_DIR_NEW "v2-new" /* bpffs refuses a dot in names */
-OM_STATIC_ASSERT(OM_ABI_VERSION == 2);
+#define OM_PIN_DIR     "v3"
+#define OM_PIN_DIR_NEW "v3-new" /* bpffs refuses a dot in names */
+OM_STATIC_ASSERT(OM_ABI_VERSION == 3);
 
 /* Maps, in one order everywhere. The kernel layer's come last: a network-only host has none. */
 enum om_map {
@@ -132,6 +132,14 @@ int om_bpf_build_set(const char *dir, struct om_err *err) OM_MUST_CHECK;
 int om_bpf_upgrade(const struct om_bpf_opts *opts, const char *dir, struct om_state *state,
 		   int state_map, struct om_err *err) OM_MUST_CHECK;
 
+/*
+ * guard/upgrade.c: removes pins of another ABI below BPFFS that hold no brane; OM_ERR_BPF_MAP if they
+ * hold one, which they go on confining. The caller holds the lock.
+ */
+int om_bpf_other_abi(const char *bpffs, struct om_err *err) OM_MUST_CHECK;
+/* Removes one flat directory of pins. Missing is fine. */
+int om_pins_remove(const char *dir) OM_MUST_CHECK;
+
 /* 0: the kernel tells the SHA-256 of an open file. OM_ERR_BPF_CONTENT: it does not. */
 int om_bpf_content_probe(struct om_err *err) OM_MUST_CHECK;
 
@@ -146,6 +154,8 @@ struct om_merged {
 /* *OUT is malloc'd: objects sorted by key, each once, .policy set, rights united. */
 int om_merge_objects(uint32_t policy, const struct om_resolved *objs, uint32_t n,
 		     struct om_merged **out, uint32_t *count, struct om_err *err) OM_MUST_CHECK;
+/* 1: POLICY has OM_POLICY_EXACT if, and only if, one of OBJS takes rights away. */
+bool om_policy_fits(uint32_t policy, const struct om_resolved *objs, uint32_t n);
 /*
  * Counts KEY in om_filter, before its entry is written; uncounts it, after its entry was removed. What a
  * crash leaves between the two is one count too many, which costs look-ups and grants nothing. The caller

@@ -126,6 +126,9 @@ static int verify_objects(struct om_bpf *b, uint32_t policy, const struct om_res
 
 	if (ret)
 		return ret;
+	/* The filter would be believed where it hides what takes rights away. */
+	if (!om_policy_fits(policy, objs, n))
+		return differs(err, OM_MAP_OBJECTS, policy, "the number is not for these objects");
 	for (uint32_t i = 0; i < count; i++) {
 		struct om_object_val val;
 
@@ -133,7 +136,7 @@ static int verify_objects(struct om_bpf *b, uint32_t policy, const struct om_res
 			return differs(err, OM_MAP_OBJECTS, policy, "an entry is missing");
 		if (memcmp(&val, &m[i].val, sizeof(val)) != 0)
 			return differs(err, OM_MAP_OBJECTS, policy, "an entry has other rights");
-		/* Hidden, it would deny what was granted. */
+		/* Hidden, it would deny what it grants. */
 		if (!om_filter_has(b, &m[i].key))
 			return differs(err, OM_MAP_FILTER, policy, "an entry is not counted");
 		for (uint32_t p = 0; p < m[i].val.patterns; p++, patterns++) {

@@ -25,16 +25,15 @@ static __always_inline int om_mapped(void *ctx)
 
 /*
  * 1: something has the name D. From 6.4 to 6.15 the verifier takes d_inode for never NULL and drops a
- * comparison with NULL as dead code: making a file would then stop the machine. Read as a number, it
- * is compared. A failed read counts as nothing there, which grants less.
+ * comparison with NULL as dead code: making a file would then stop the machine. So it is compared with a
+ * number that is zero and that the verifier cannot know; a helper would do, and costs as much as a look-up.
  */
-static __always_inline int om_exists(struct dentry *d)
+static __always_inline int om_exists(const struct dentry *d)
 {
-	__u64 inode = 0;
+	__u64 dev = d->d_sb->s_dev, same = dev;
 
-	if (bpf_probe_read_kernel(&inode, sizeof(inode), &d->d_inode))
-		return 0;
-	return inode != 0;
+	asm volatile("" : "+r"(same));
+	return (__u64)d->d_inode != (dev & ~same);
 }
 
 #endif

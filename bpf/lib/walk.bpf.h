@@ -24,7 +24,8 @@
  * 0: om_objects has no entry for INO under the policy and device of BASE. Nearly every step of a walk
  * ends here, at a tenth of what a look-up costs. There is no cache of verdicts: anybody on the host may
  * move a directory, and a granted verdict that outlived the move would be a hole. This is about entries,
- * which the loader alone writes, and never zero while there is one.
+ * which the loader alone writes, and never zero while there is one. Were it, only a grant would be missed:
+ * where more could be (om_exact), it is not asked.
  */
 static __always_inline int om_maybe(__u64 base, __u64 ino)
 {
@@ -34,12 +35,26 @@ static __always_inline int om_maybe(__u64 base, __u64 ino)
 	return w && w->count[place & 7];
 }
 
+/* Which rights of the object's own entry count. */
+#define OM_OWN_NONE 0 /* what the name would give to whatever stands there */
+#define OM_OWN_TREE 1 /* what stays with a directory's content when it is moved */
+#define OM_OWN_ALL  2
+
+/*
+ * 1: a hidden entry could give rights. Entries that take them away; and OM_OWN_NONE, which asks what a
+ * move would give: a grant that is missed there and found later was gained.
+ */
+static __always_inline int om_exact(__u32 policy, int own)
+{
+	return (policy & OM_POLICY_EXACT) || own == OM_OWN_NONE;
+}
+
 struct om_far {
 	struct om_object_key key;
 	__u64 base;
 	__u64 dentry;
 	__u32 need;
-	__u32 pad;
+	__u32 exact;
 };
 
 static long om_far_step(__u32 i, struct om_far *far)
@@ -52,7 +67,7 @@ static long om_far_step(__u32 i, struct om_far *far)
 		return 1;
 	far->dentry = (__u64)parent;
 	far->key.ino = BPF_CORE_READ(parent, d_inode, i_ino);
-	if (!om_maybe(far->base, far->key.ino))
+	if (!far->exact && !om_maybe(far->base, far->key.ino))
 		return 0;
 	far->key.gen = BPF_CORE_READ(parent, d_inode, i_generation);
 	val = bpf_map_lookup_elem(&om_objects, &far->key);
@@ -64,21 +79,18 @@ static long om_far_step(__u32 i, struct om_far *far)
 }
 
 /* The same walk, further up; D is known to have granted nothing by itself. */
-static __noinline __u32 om_missing_far(struct om_object_key *key, struct dentry *d, __u32 need)
+static __noinline __u32 om_missing_far(struct om_object_key *key, struct dentry *d, __u32 need,
+				       __u32 exact)
 {
 	struct om_far far = {.key = *key,
 			     .base = om_filter_base(key->policy, key->dev),
 			     .dentry = (__u64)d,
-			     .need = need};
+			     .need = need,
+			     .exact = exact};
 
 	bpf_loop(OM_WALK_MAX - OM_WALK_NEAR, om_far_step, &far, 0);
 	return far.need;
 }
-
-/* Which rights of the object's own entry count. */
-#define OM_OWN_NONE 0 /* what the name would give to whatever stands there */
-#define OM_OWN_TREE 1 /* what stays with a directory's content when it is moved */
-#define OM_OWN_ALL  2
 
 /*
  * NEED minus what POLICY grants on D, which may be a name that does not exist yet. CREATE and REMOVE
@@ -91,20 +103,18 @@ static __noinline __u32 om_missing(__u32 policy, struct dentry *d, __u32 need, i
 	struct inode *inode = d->d_inode;
 	struct om_object_val *val;
 	struct dentry *name = d;
+	int exact = om_exact(policy, own);
 	__u64 base;
 
 	key.policy = policy;
 	key.dev = d->d_sb->s_dev;
 	base = om_filter_base(key.policy, key.dev);
-	/*
-	 * Only a name that is to be made or removed may stand for nothing: everything else has a holder,
-	 * and the kernel takes no inode from a dentry that is held.
-	 */
-	if (own != OM_OWN_NONE && inode &&
-	    (!(need & (OM_MAY_CREATE | OM_MAY_REMOVE)) || om_exists(d))) {
+	if (own != OM_OWN_NONE && om_exists(d) && inode) {
 		key.ino = inode->i_ino;
 		key.gen = inode->i_generation;
-		val = om_maybe(base, key.ino) ? bpf_map_lookup_elem(&om_objects, &key) : 0;
+		val = 0;
+		if (exact || om_maybe(base, key.ino))
+			val = bpf_map_lookup_elem(&om_objects, &key);
 		if (val) {
 			__u32 self = own == OM_OWN_ALL ? val->self : 0;
 
@@ -124,7 +134,7 @@ static __noinline __u32 om_missing(__u32 policy, struct dentry *d, __u32 need, i
 		inode = parent->d_inode;
 		key.ino = inode->i_ino;
 		d = parent;
-		if (!om_maybe(base, key.ino))
+		if (!exact && !om_maybe(base, key.ino))
 			continue;
 		key.gen = inode->i_generation;
 		val = bpf_map_lookup_elem(&om_objects, &key);
@@ -140,7 +150,7 @@ static __noinline __u32 om_missing(__u32 policy, struct dentry *d, __u32 need, i
 			}
 		}
 	}
-	return need ? om_missing_far(&key, d, need) : 0;
+	return need ? om_missing_far(&key, d, need, exact) : 0;
 }
 
 /* As om_missing, for the brane of C. */

@@ -11,6 +11,9 @@
  * old pin, which releases the old link. In between both decide, by the same maps: the first denial ends the
  * chain, so it is counted once. The fexit programs only report, and may report one absent path twice.
  * Cut short at any point, the next start does all of it again.
+ *
+ * Pins of another ABI lie in another directory, and nothing in them can be taken over: without branes they
+ * are removed, with branes they go on deciding and this agent does not serve.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -187,6 +190,55 @@ static int replace_layer(const struct om_bpf_opts *opts, const char *dir, uint32
 	}
 	for (size_t i = 0; i < om_objects_count; i++)
 		om_object_close(&objs[i]);
+	return ret;
+}
+
+/* "v2", not "v3" or "v3-new". */
+static bool other_abi(const char *name)
+{
+	size_t digits = strspn(name + (*name == 'v'), "0123456789");
+
+	return *name == 'v' && digits && !name[1 + digits] && strcmp(name, OM_PIN_DIR) != 0;
+}
+
+/* 1: no brane is published in DIR. Whatever cannot be read may hold one. */
+static bool without_branes(const char *dir)
+{
+	int fd OM_CLEANUP(om_close_fd) = -1;
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+	uint8_t key[64];
+	char path[PATH_MAX];
+
+	if (join(path, dir, om_map_names[OM_MAP_BRANES], "", NULL))
+		return false;
+	fd = bpf_obj_get(path);
+	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) &&
+	       info.key_size <= sizeof(key) && bpf_map_get_next_key(fd, NULL, key) == -ENOENT;
+}
+
+int om_bpf_other_abi(const char *bpffs, struct om_err *err)
+{
+	char path[PATH_MAX];
+	struct dirent *de;
+	DIR *d = opendir(bpffs);
+	int ret = 0;
+
+	if (!d)
+		return om_err_sys(err, OM_ERR_BPF_PIN, -errno, "cannot list %s", bpffs);
+	while (!ret && (de = readdir(d))) {
+		if (!other_abi(de->d_name))
+			continue;
+		ret = join(path, bpffs, de->d_name, "", err);
+		/* Beside programs that this agent does not know, its branes would have two masters. */
+		if (!ret && (!without_branes(path) || om_pins_remove(path)))
+			ret = om_err_set(
+				err, OM_ERR_BPF_MAP, -EBUSY,
+				"%s holds branes of an agent with another ABI than " OM_PIN_DIR
+				": delete them with that agent",
+				path);
+	}
+	closedir(d);
 	return ret;
 }
 

@@ -193,7 +193,7 @@ int om_step_policy(struct om_txn *t, struct om_err *err)
 	const struct om_objects *o = &t->res.objs;
 	if (!wants_bpf(t))
 		return 0;
-	int ret = om_bpf_policy_new(t->l->bpf, &t->st.next_policy, err);
+	int ret = om_bpf_policy_new(t->l->bpf, o->v, o->count, &t->st.next_policy, err);
 	if (ret == 0) {
 		struct om_state intent = t->have_old ? t->old : t->st;
 		intent.next_policy = t->st.next_policy;

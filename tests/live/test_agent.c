@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <omega/abi/policy.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <bpf/bpf.h>
+#include <omega/abi/policy.h>
 #include "agent/chain/verify.h"
 #include "agent/varlink/client.h"
 #include "tests/util/agent.h"
@@ -398,7 +400,7 @@ static int counted(void)
 	uint32_t key, *prev = NULL, at;
 	int fd, n = 0;
 
-	snprintf(path, sizeof(path), "%s/v2/om_stats", ag.bpffs);
+	snprintf(path, sizeof(path), "%s/v%d/om_stats", ag.bpffs, OM_ABI_VERSION);
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return -1;

@@ -407,11 +407,11 @@ static void test_adopt(void **state)
 	assert_int_equal(err.id, OM_ERR_BPF_PIN);
 	opts.parent_cgid--;
 	/* Half a set is refused, and left alone. */
-	snprintf(path, sizeof(path), "%s/v2/om_bind6", tb.bpffs);
+	snprintf(path, sizeof(path), "%s/v%d/om_bind6", tb.bpffs, OM_ABI_VERSION);
 	assert_int_equal(unlink(path), 0);
 	assert_true(om_bpf_open(&opts, &b, &got, &err) < 0);
 	assert_int_equal(err.id, OM_ERR_BPF_PIN);
-	snprintf(path, sizeof(path), "%s/v2/om_connect4", tb.bpffs);
+	snprintf(path, sizeof(path), "%s/v%d/om_connect4", tb.bpffs, OM_ABI_VERSION);
 	assert_int_equal(access(path, F_OK), 0);
 }
 
@@ -426,7 +426,7 @@ static void test_verify(void **state)
 
 	assert_int_equal(om_bpf_policy_verify(tb.bpf, tb.slot.policy, &tb.bundle, NULL, 0, &err),
 			 0);
-	snprintf(path, sizeof(path), "%s/v2/om_egress", tb.bpffs);
+	snprintf(path, sizeof(path), "%s/v%d/om_egress", tb.bpffs, OM_ABI_VERSION);
 	fd = tb_map(path);
 	assert_int_equal(tb_map_put(fd, &key, &grant), 0);
 	assert_true(om_bpf_policy_verify(tb.bpf, tb.slot.policy, &tb.bundle, NULL, 0, &err) < 0);
@@ -443,7 +443,7 @@ static void test_sweep(void **state)
 	struct om_err err = {0};
 	uint32_t dead;
 
-	assert_int_equal(om_bpf_policy_new(tb.bpf, &dead, &err), 0);
+	assert_int_equal(om_bpf_policy_new(tb.bpf, NULL, 0, &dead, &err), 0);
 	assert_int_equal(om_bpf_policy_fill(tb.bpf, dead, &tb.bundle, NULL, 0, &err), 0);
 	assert_int_equal(om_bpf_policy_verify(tb.bpf, dead, &tb.bundle, NULL, 0, &err), 0);
 	assert_int_equal(om_bpf_policy_sweep(tb.bpf, &err), 0);

@@ -214,7 +214,7 @@ void tb_publish(struct tb *tb, uint32_t flags)
 	struct om_err err;
 
 	make_bundle(tb);
-	if (om_bpf_policy_new(tb->bpf, &tb->slot.policy, &err) ||
+	if (om_bpf_policy_new(tb->bpf, tb->objs, tb->n, &tb->slot.policy, &err) ||
 	    om_bpf_policy_fill(tb->bpf, tb->slot.policy, &tb->bundle, tb->objs, tb->n, &err) ||
 	    om_bpf_policy_verify(tb->bpf, tb->slot.policy, &tb->bundle, tb->objs, tb->n, &err))
 		die("policy", &err);

@@ -19,9 +19,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include <bpf/bpf.h>
 
-#include <omega/abi/filter.h>
 #include <tests/util/brane.h>
 
 #define READ   OM_MAY_READ
@@ -430,77 +428,6 @@ static void test_exec(void **state)
 			      "file_open"));
 }
 
-static int filter_map(void)
-{
-	char pin[128];
-
-	snprintf(pin, sizeof(pin), "%s/v%u/om_filter", tb.bpffs, OM_ABI_VERSION);
-	return tb_map(pin);
-}
-
-/* All counters, and how many entries there are: equal as long as none was ever full. */
-static void filter_sums(uint64_t *counted, uint64_t *entries)
-{
-	char pin[128];
-	struct om_object_key key, next;
-	struct om_filter_word w;
-	void *prev = NULL;
-	int filter = filter_map(), objects;
-
-	snprintf(pin, sizeof(pin), "%s/v%u/om_objects", tb.bpffs, OM_ABI_VERSION);
-	objects = tb_map(pin);
-	assert_true(filter >= 0 && objects >= 0);
-	*counted = *entries = 0;
-	for (uint32_t i = 0; i < OM_FILTER_WORDS; i++) {
-		assert_int_equal(bpf_map_lookup_elem(filter, &i, &w), 0);
-		for (int k = 0; k < 8; k++)
-			*counted += w.count[k];
-	}
-	while (!bpf_map_get_next_key(objects, prev, &next)) {
-		++*entries;
-		key = next;
-		prev = &key;
-	}
-	close(filter);
-	close(objects);
-}
-
-/* The filter hides what it does not count, so it must count every entry, and a lie in it denies. */
-static void test_filter(void **state)
-{
-	struct om_object_key *key = &tb.objs[0].key; /* "file" */
-	uint32_t place = om_filter_place(om_filter_base(tb.slot.policy, key->dev), key->ino),
-		 word = place >> 3;
-	struct om_filter_word was, none;
-	uint64_t counted, entries;
-	struct om_err err;
-	int map = filter_map();
-
-	filter_sums(&counted, &entries);
-	assert_true(entries > 0);
-	assert_int_equal(counted, entries);
-	assert_int_equal(bpf_map_lookup_elem(map, &word, &was), 0);
-	none = was;
-	none.count[place & 7] = 0;
-	assert_int_equal(tb_map_put(map, &word, &none), 0);
-	assert_true(tb_expect(&tb, "hidden", do_read, at("file"), EACCES, 1, OM_OP_FILE_READ,
-			      "file_open"));
-	assert_int_equal(
-		om_bpf_policy_verify(tb.bpf, tb.slot.policy, &tb.bundle, tb.objs, tb.n, &err),
-		-EUCLEAN);
-	assert_int_equal(tb_map_put(map, &word, &was), 0);
-	assert_int_equal(
-		om_bpf_policy_verify(tb.bpf, tb.slot.policy, &tb.bundle, tb.objs, tb.n, &err), 0);
-	close(map);
-	assert_true(tb_expect(&tb, "counted", do_read, at("file"), 0, 0, 0, NULL));
-	/* Policies come and go, their counts with them. */
-	for (int i = 0; i < 5; i++)
-		tb_publish(&tb, OM_SLOT_KERNEL | OM_SLOT_NETWORK);
-	filter_sums(&counted, &entries);
-	assert_int_equal(counted, entries);
-	assert_true(tb_expect(&tb, "anew", do_read, at("file"), 0, 0, 0, NULL));
-}
-
 static int setup(void **state)
 {
 	struct om_err err = {0};
@@ -554,7 +481,7 @@ int main(void)
 		cmocka_unit_test(test_exec),   cmocka_unit_test(test_create),
 		cmocka_unit_test(test_remove), cmocka_unit_test(test_metadata),
 		cmocka_unit_test(test_mount),  cmocka_unit_test(test_patterns),
-		cmocka_unit_test(test_depth),  cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_depth),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -255,7 +255,7 @@ static int setup(void **state)
 	assert_true(fd >= 0);
 	close(fd);
 	tb_publish(&tb, OM_SLOT_KERNEL);
-	snprintf(path, sizeof(path), "%s/v2/om_view_open", tb.bpffs);
+	snprintf(path, sizeof(path), "%s/v%d/om_view_open", tb.bpffs, OM_ABI_VERSION);
 	has_view = !access(path, F_OK);
 	return 0;
 }

@@ -325,7 +325,7 @@ static int setup(void **state)
 		print_message("# skip: no BPF-LSM here: %s\n", err.text);
 		return ret ? ret : -1;
 	}
-	snprintf(cmd, sizeof(cmd), "%s/v2/om_file_permission", tb.bpffs);
+	snprintf(cmd, sizeof(cmd), "%s/v%d/om_file_permission", tb.bpffs, OM_ABI_VERSION);
 	splice_hook = access(cmd, F_OK) ? "socket_sendmsg" : "file_permission";
 	snprintf(dir, sizeof(dir), "/tmp/omt-%d", getpid());
 	snprintf(cmd, sizeof(cmd), "mkdir -p %s/w %s/r", dir, dir);

@@ -59,6 +59,15 @@ def entry(maps, name, policy, at=0):
     sys.exit("Bail out! %s has no entry of policy %d" % (name, policy))
 
 
+def uncount(maps, key):
+    """Zero for the object KEY in om_filter; its place is include/omega/abi/filter.h's."""
+    base = (num(key, 0) << 32 | num(key, 4)) * 0x9e3779b97f4a7c15
+    place = ((base ^ num(key, 8, 8)) * 0xd6e8feb86659fd93 % (1 << 64)) >> 44
+    at = (place >> 3).to_bytes(4, sys.byteorder)
+    word = raw(bpftool("map", "lookup", "pinned", maps.dir + "om_filter", "key", *hexes(at))["value"])
+    maps.put("om_filter", at, word[:place & 7] + b"\0" + word[(place & 7) + 1:])
+
+
 def tamper(a, maps):
     """Name of a brane -> what its record must speak of."""
     slots = {}
@@ -76,11 +85,13 @@ def tamper(a, maps):
     maps.put("om_egress", key[:8] + bytes([key[8] ^ 1]) + key[9:], value)
     key, value = of["audited"]
     maps.put("om_branes", key, value[:8] + bytes([value[8] | 1]) + value[9:])
+    uncount(maps, entry(maps, "om_objects", policy["hidden"])[0])
     maps.drop("om_cgroups", os.stat(a.cgroup + "/unled").st_ino.to_bytes(8, sys.byteorder))
 
 
 BRANES = {"whole": None, "added": "nobody granted", "widened": "other rights", "dropped": "is missing",
-          "egress": "om_egress", "audited": "slot", "unled": "om_cgroups"}
+          "egress": "om_egress", "audited": "slot", "unled": "om_cgroups",
+          "hidden": "om_filter"}
 
 
 def entries(a, maps):

@@ -4,8 +4,9 @@
  * Comes in: policy, device and inode of an object. Goes out: the place of its counter. A counter says how
  * many entries of om_objects share the place; the loader raises it before it writes an entry and lowers
  * it after it has removed one. So zero means: there is no such entry. Anything else means: look. Too high
- * a counter costs look-ups; a zero that is wrong would hide an entry, a grant or an OM_MAY_NEVER, so each is
- * read back with its entry before a policy goes live, and again at adoption.
+ * a counter costs look-ups. A zero that is wrong hides an entry, which denies: policies with entries that
+ * take rights away do not ask here (OM_POLICY_EXACT), nor does what compares two places of a rename. Each
+ * counter is read back with its entry before a policy goes live, and again at adoption.
  */
 #ifndef OMEGA_ABI_FILTER_H
 #define OMEGA_ABI_FILTER_H

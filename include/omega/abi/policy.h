@@ -12,7 +12,14 @@
 #include <linux/types.h>
 #include <omega/abi/op.h>
 
-#define OM_ABI_VERSION 2
+#define OM_ABI_VERSION 3
+
+/*
+ * Part of a policy's number: among its objects are some that take rights away (OM_MAY_NEVER,
+ * OM_MAY_EXEC_BOUND). Programs then ask om_objects at each step, whatever om_filter says: an entry that a
+ * wrong filter hid would be a hole. In all other policies it can only be a grant, and hidden it denies.
+ */
+#define OM_POLICY_EXACT 0x80000000u
 
 /* om_config, array of one: set once by the loader. */
 struct om_config {
