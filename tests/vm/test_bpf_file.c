@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -301,6 +302,44 @@ static void test_remove(void **state)
 			      "path_rename"));
 }
 
+struct question {
+	const char *path;
+	unsigned long cmd;
+};
+
+/* By a descriptor open for reading. ENOTTY: the file system was asked, and knows no such thing. */
+static int do_ioctl(void *arg)
+{
+	const struct question *q = arg;
+	int fd = open(q->path, O_RDONLY | O_CLOEXEC);
+	char buf[256] = "";
+
+	return ioctl(fd, q->cmd, buf) < 0 ? errno : 0;
+}
+
+/* 'f' 4: ext4's old SETVERSION; 'f' 133: FS_IOC_ENABLE_VERITY; 0x94 14: btrfs makes a subvolume. */
+static void test_ioctl(void **state)
+{
+	static const unsigned long changes[] = {0x6602, 0x5820, 0x6604, 0x6685, 0x940e, 0xffff};
+	static const unsigned long asks[] = {0x660b, 0x9431, 0x5401};
+	struct question q;
+
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+		q = (struct question){at("file"), 0x40080000 | changes[i]};
+		assert_true(tb_expect(&tb, "changes a file", do_ioctl, &q, EACCES, 1,
+				      OM_OP_FILE_WRITE, "file_ioctl"));
+	}
+	q = (struct question){at("tree/a"), 0x5000940e};
+	assert_true(tb_expect(&tb, "changes a directory", do_ioctl, &q, EACCES, 1, OM_OP_FILE_WRITE,
+			      "file_ioctl"));
+	for (size_t i = 0; i < sizeof(asks) / sizeof(asks[0]); i++) {
+		q = (struct question){at("file"), asks[i]};
+		assert_true(tb_expect(&tb, "asks", do_ioctl, &q, ENOTTY, 0, 0, NULL));
+	}
+	q = (struct question){at("rw/file"), 0x40086604};
+	assert_true(tb_expect(&tb, "granted", do_ioctl, &q, ENOTTY, 0, 0, NULL));
+}
+
 static void test_metadata(void **state)
 {
 	assert_true(tb_expect(&tb, "chmod", do_chmod, at("file"), EACCES, 1, OM_OP_FILE_WRITE,
@@ -477,11 +516,11 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_read),   cmocka_unit_test(test_write),
-		cmocka_unit_test(test_exec),   cmocka_unit_test(test_create),
-		cmocka_unit_test(test_remove), cmocka_unit_test(test_metadata),
-		cmocka_unit_test(test_mount),  cmocka_unit_test(test_patterns),
-		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_read),	 cmocka_unit_test(test_write),
+		cmocka_unit_test(test_exec),	 cmocka_unit_test(test_create),
+		cmocka_unit_test(test_remove),	 cmocka_unit_test(test_metadata),
+		cmocka_unit_test(test_ioctl),	 cmocka_unit_test(test_mount),
+		cmocka_unit_test(test_patterns), cmocka_unit_test(test_depth),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
