@@ -116,9 +116,9 @@ static void put_rule(struct gen *g, const struct om_sys_rule *r)
 			left -= cond_size(&r->clause[i].cond[c]);
 			put_cond(g, &r->clause[i].cond[c], left);
 		}
-		put_ret(g, r->hit);
+		put_ret(g, r->clause[i].hit);
 	}
-	put_ret(g, r->hit == OM_SYS_ALLOW ? OM_SYS_NOTIFY : OM_SYS_ALLOW);
+	put_ret(g, r->miss);
 }
 
 /* A rule that the table names and rules.c lacks is denied; a test finds it before that. */

@@ -106,7 +106,7 @@ static bool cond_holds(const struct om_sys_cond *c, const uint64_t args[static 6
 }
 
 /* The plain meaning of a rule; the generated code is tested against this and never the other way. */
-static bool rule_hits(const struct om_sys_rule *r, const uint64_t args[static 6])
+static enum om_sys_action rule_says(const struct om_sys_rule *r, const uint64_t args[static 6])
 {
 	for (uint32_t i = 0; i < OM_SYS_CLAUSES; i++) {
 		uint32_t n = r->clause[i].n, held = 0;
@@ -114,9 +114,9 @@ static bool rule_hits(const struct om_sys_rule *r, const uint64_t args[static 6]
 		while (held < n && cond_holds(&r->clause[i].cond[held], args))
 			held++;
 		if (n && held == n)
-			return true;
+			return r->clause[i].hit;
 	}
-	return false;
+	return r->miss;
 }
 
 enum om_sys_action om_sys_decide(const struct om_sys_set *set, uint32_t arch, uint32_t nr,
@@ -134,9 +134,5 @@ enum om_sys_action om_sys_decide(const struct om_sys_set *set, uint32_t arch, ui
 		return action;
 	/* Marked as a rule without having one: denied, as the generator does. */
 	r = om_sys_rule((int)nr);
-	if (!r)
-		return OM_SYS_NOTIFY;
-	if (rule_hits(r, args))
-		return r->hit;
-	return r->hit == OM_SYS_ALLOW ? OM_SYS_NOTIFY : OM_SYS_ALLOW;
+	return r ? rule_says(r, args) : OM_SYS_NOTIFY;
 }

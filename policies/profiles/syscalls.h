@@ -44,13 +44,14 @@ struct om_sys_cond {
 	uint32_t val[OM_SYS_VALS];
 };
 
-/* All conditions of one clause hold -> hit; no clause holds -> ALLOW, or NOTIFY where hit is ALLOW. */
+/* The first clause of which all conditions hold gives the answer. */
 struct om_sys_rule {
 	int nr;
-	enum om_sys_action hit; /* NOTIFY, ALLOW or DONE */
+	enum om_sys_action miss; /* the answer when none holds: NOTIFY or ALLOW */
 	struct {
 		uint32_t n;
 		struct om_sys_cond cond[OM_SYS_CONDS];
+		enum om_sys_action hit; /* NOTIFY, ALLOW or DONE */
 	} clause[OM_SYS_CLAUSES];
 	uint64_t example[6]; /* arguments that are allowed, for "may it call NAME at all?" */
 };

@@ -270,7 +270,7 @@ static struct oracle build_oracle(const struct om_sys_set *set, bool deny)
 	for (int nr = 0; nr <= OM_SYS_LAST; nr++) {
 		const struct om_sys_rule *r = om_sys_rule(nr);
 		bool narrowed = set->action[nr] == OM_SYS_RULE;
-		bool denies = r && r->hit != OM_SYS_ALLOW;
+		bool denies = r && r->miss == OM_SYS_ALLOW;
 
 		if (set->action[nr] == OM_SYS_ENOSYS && !deny) {
 			add_rule(ctx, SCMP_ACT_ERRNO(38), nr, NULL, 0);
@@ -282,8 +282,8 @@ static struct oracle build_oracle(const struct om_sys_set *set, bool deny)
 			continue;
 		for (uint32_t c = 0; c < OM_SYS_CLAUSES; c++)
 			if (r->clause[c].n)
-				add_clause(ctx, om_seccomp_ret(r->hit), nr, r->clause[c].cond,
-					   r->clause[c].n, cmp, 0);
+				add_clause(ctx, om_seccomp_ret(r->clause[c].hit), nr,
+					   r->clause[c].cond, r->clause[c].n, cmp, 0);
 	}
 	o = export(ctx);
 	seccomp_release(ctx);
@@ -348,7 +348,9 @@ static void dangerous_arguments_are_denied(void **state)
 	VERDICT(ALLOW, 160, RLIMIT_NOFILE, 1);
 	VERDICT(DONE, 302, 0, RLIMIT_CORE, 1);
 	VERDICT(DONE, 302, 0, RLIMIT_CORE, 1ull << 32);
-	VERDICT(DONE, 302, 7, (7ull << 32) | RLIMIT_CORE, 1, 1);
+	VERDICT(DONE, 302, 1ull << 32, (7ull << 32) | RLIMIT_CORE, 1, 1);
+	VERDICT(NOTIFY, 302, 7, RLIMIT_CORE, 1);
+	VERDICT(ALLOW, 302, 7, RLIMIT_CORE, 0, 1);
 	VERDICT(ALLOW, 302, 0, RLIMIT_CORE, 0, 1);
 	VERDICT(ALLOW, 302, 0, RLIMIT_NOFILE, 1, 1);
 	VERDICT(ALLOW, 41, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -365,7 +365,8 @@ int tb_expect(struct tb *tb, const char *what, int (*fn)(void *arg), void *arg, 
 	(void)tb_events(tb);
 	ok = got == result && tb->events_n == count &&
 	     (!count || (tb->events[0].head.op == op &&
-			 !strncmp(tb->events[0].head.hook, hook, sizeof(tb->events[0].head.hook))));
+			 (!hook || !strncmp(tb->events[0].head.hook, hook,
+					    sizeof(tb->events[0].head.hook)))));
 	if (ok)
 		return 1;
 	printf("# %s: result %d, want %d; %u events, want %u of op %u at %s\n", what, got, result,

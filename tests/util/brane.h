@@ -70,7 +70,7 @@ int tb_map_put(int map, const void *key, const void *value);
 int tb_map_drop(int map, const void *key);
 
 /*
- * Runs FN and compares: its result, exactly COUNT events, the first of them with OP and HOOK (when
+ * Runs FN and compares: its result, exactly COUNT events, the first of them with OP and HOOK (NULL: any; when
  * COUNT is not 0). Prints what it found and returns 0 on a difference.
  */
 int tb_expect(struct tb *tb, const char *what, int (*fn)(void *arg), void *arg, int result,

@@ -151,7 +151,7 @@ static const struct esc_try tries[] = {
 	{"setown-ex", setown_ex, "", 0, ESC_OUTSIDE, ELSEWHERE},
 	{"fiosetown", fiosetown, "", 0, ESC_OUTSIDE, ELSEWHERE},
 	{"siocspgrp", siocspgrp, "", 0, ESC_OUTSIDE, ELSEWHERE},
-	{"prlimit", limit_set, "", 0, ESC_OUTSIDE, ELSEWHERE},
+	{"prlimit", limit_set, "syscall", 1, ESC_OUTSIDE, NULL},
 	{"prlimit-read", limit_read, "", 0, ESC_OUTSIDE, ELSEWHERE},
 	{"setpriority", nice_, "", 0, ESC_OUTSIDE, ELSEWHERE},
 	{"affinity", affinity, "", 0, ESC_OUTSIDE, ELSEWHERE},
