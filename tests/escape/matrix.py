@@ -27,6 +27,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "util"))
 import omegad  # noqa: E402
+import tighter  # noqa: E402
 from omegad import BUILD, Agent, check, done, until  # noqa: E402
 
 SKIP = 254
@@ -85,7 +86,7 @@ class Stats:
 class Try:
     def __init__(self, program, row, fields):
         self.program, self.row = program, row
-        self.name, self.kind, self.denials, self.granted, self.why = fields
+        self.name, self.kind, self.denials, self.granted, self.why, self.swap = fields
         self.kinds, self.denials = self.kind.split("|"), int(self.denials)
         self.comm = "esc%03d.%d" % (row["row"], len(row["tries"]))
         self.id = "%03d %s" % (row["row"], self.name)
@@ -141,6 +142,25 @@ def serve(sock, keep=0):
     threading.Thread(target=loop, daemon=True).start()
 
 
+def echoes(sock):
+    """Says what it is told, for as long as it is told anything."""
+    sock.listen(64)
+
+    def talk(conn):
+        try:
+            while conn.sendall(conn.recv(64) or b"") is None and conn.recv(1, socket.MSG_PEEK):
+                pass
+        except OSError:
+            pass
+        conn.close()
+
+    def loop():
+        while True:
+            threading.Thread(target=talk, args=(sock.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=loop, daemon=True).start()
+
+
 class Scene:
     """What the host has and no brane may reach, and what every brane may."""
 
@@ -157,6 +177,7 @@ class Scene:
         for name, kind in (("tcp", socket.SOCK_STREAM), ("tcp2", socket.SOCK_STREAM),
                            ("udp", socket.SOCK_DGRAM), ("udp2", socket.SOCK_DGRAM)):
             self.ports[name] = self.inet(kind)
+        self.ports["flow"] = self.inet(socket.SOCK_STREAM, echo=True)
         self.ports["own"], self.ports["listen"] = self.free(), self.free()
         # Below what the granting brane may write: a socket is judged where it was bound.
         self.unix(self.dirs + "/sock", socket.SOCK_STREAM)
@@ -172,7 +193,7 @@ class Scene:
         self.unix(self.top + "/core-sock", socket.SOCK_STREAM, 0)
         self.has_core_sock = not core_pattern("@relative")  # old kernels take it for a file's name
 
-    def inet(self, kind):
+    def inet(self, kind, echo=False):
         """The same port on 127.0.0.1 and ::1."""
         while True:
             four = socket.socket(socket.AF_INET, kind)
@@ -185,7 +206,9 @@ class Scene:
                 continue
             for s in (four, six):
                 self.sockets.append(s)
-                if kind == socket.SOCK_STREAM:
+                if echo:
+                    echoes(s)
+                elif kind == socket.SOCK_STREAM:
                     serve(s)
             return port
 
@@ -278,11 +301,16 @@ class Brane:
         egress = ["127.0.0.1:%d/%s" % (p["own"], k) for k in ("tcp", "udp")]
         fs = 'write = ["%s/"]\n' % self.write
         execs, extra, net = [s.bin + "/"], "", ""
-        if self.grants:
-            fs = 'write = ["%s/", "%s/"]\nallow-write-exec = true\n' % (self.write, s.dirs)
+        # Words are for tries that are stopped while their policy is tightened.
+        if self.grants in (True, "net", "net-tight", "file", "exec"):
             execs.append(s.dirs + "/")
-            for k in ("tcp", "udp"):
-                egress += ["127.0.0.1:%d/%s" % (p[k], k), "[::1]:%d/%s" % (p[k], k)]
+        if self.grants in ("file", "exec", "exec-tight"):
+            fs += 'read = ["%s/"]\n' % s.dirs
+        if self.grants in (True, "net", "net-tight"):
+            fs = 'write = ["%s/", "%s/"]\nallow-write-exec = true\n' % (self.write, s.dirs)
+        if self.grants in (True, "net"):
+            for k, proto in (("tcp", "tcp"), ("flow", "tcp"), ("udp", "udp")):
+                egress += ["127.0.0.1:%d/%s" % (p[k], proto), "[::1]:%d/%s" % (p[k], proto)]
             net = 'listen = ["%d/tcp", "%d/udp"]\n' % (p["listen"], p["listen"])
         return ('[brane.%s]\nsubstrate = "local"\ncapability = "standard"\nimage = "host:"\nuser = 0\n'
                 'command = %s\n%s[brane.%s.filesystem]\n%sexec = %s\n[brane.%s.network]\negress = %s\n%s' % (
@@ -401,8 +429,7 @@ def judge_denied(t, m, records):
     m["problems"], m["good"] = problems, not problems
 
 
-def blind(t, scene, agent, brane):
-    word, why = inside(brane, t, scene, agent)
+def judge_blind(t, brane, word, why):
     before, after = brane.before, brane.now()
     made, sent = after[0] - before[0], after[1] - before[1]
     counted = after[2] - before[2] + after[3] - before[3]
@@ -421,6 +448,22 @@ def blind(t, scene, agent, brane):
     return m
 
 
+def tightened(t, scene, agent):
+    """As denied, judged: while the try was stopped, what it had opened stopped being granted."""
+    held = tighter.Held(sys.modules[__name__], agent, scene, t, "tight")
+    word, why = held.finish()
+    m = {"result": word, "why": why, "from": held.brane.before[0], "to": held.brane.now()[0]}
+    judge_denied(t, m, deleted(agent, held.brane.name))
+    return m
+
+
+def deleted(agent, name):
+    """All records of a brane that ends here: they are in the log once its end is, the last of its stream."""
+    agent.call("Control.Delete", name=name)
+    return until(lambda: (lambda e: e if any(x.get("kind") == "log.close" for x in e) else None)(
+        flat(agent.events("--brane", name)))) or []
+
+
 def flat(events):
     """The data of each denial, whatever the envelope looks like."""
     out = []
@@ -437,6 +480,9 @@ def flat(events):
 def run_blind(rows, scene, agent, results):
     """Mode three: kill the agent, fill the ring, and try everything again."""
     brane = Brane(agent, scene, "blind", False)
+    # A policy cannot be tightened without the agent: it is, and then the agent goes.
+    held = {t.id: tighter.Held(sys.modules[__name__], agent, scene, t, "blind")
+            for row in rows for t in row["tries"] if t.swap}
     roles = [agent.role(r) for r in ("load", "drain", "sign", "compile", "api")]
     agent.stop(signal.SIGKILL)
     until(lambda: not any(r and os.path.exists("/proc/%d" % r) for r in roles))
@@ -452,7 +498,11 @@ def run_blind(rows, scene, agent, results):
     calls = 0
     for row in rows:
         for t in row["tries"]:
-            m = blind(t, scene, agent, brane)
+            if t.swap:
+                m = judge_blind(t, held[t.id].brane, *held[t.id].finish())
+            else:
+                got = inside(brane, t, scene, agent)
+                m = judge_blind(t, brane, *got)
             results[t.id]["blind"] = m
             if m["result"] == "stopped" and t.seccomp_only():
                 calls += t.denials
@@ -511,17 +561,15 @@ def main():
         os.unlink(scene.core)
     brane = Brane(agent, scene, "denied", False)
     for t in tries:
-        results[t.id]["denied"] = denied(t, scene, agent, brane)
+        results[t.id]["denied"] = tightened(t, scene, agent) if t.swap else denied(t, scene, agent, brane)
     last = brane.now()[0]
-    # All are in the log once the brane's end is: its stream is closed last.
-    agent.call("Control.Delete", name="denied")
-    records = until(lambda: (lambda e: e if any(x.get("kind") == "log.close" for x in e) else None)(
-        flat(agent.events("--brane", "denied"))))
+    records = deleted(agent, "denied")
     for t in tries:
-        judge_denied(t, results[t.id]["denied"], records or [])
+        if not t.swap:
+            judge_denied(t, results[t.id]["denied"], records)
     report(rows, results, "denied")
-    numbers = [r["seq"] for r in records or [] if "seq" in r]
-    counts = sum(int(r.get("count", 0)) for r in records or []
+    numbers = [r["seq"] for r in records if "seq" in r]
+    counts = sum(int(r.get("count", 0)) for r in records
                  if r.get("why") in ("repeat", "ring-full") or r.get("act") == "absent")
     check("every denial is in the log once", len(set(numbers)) == len(numbers) and len(numbers) + counts == last,
           "%d denials, %d records, %d counted" % (last, len(numbers), counts))

@@ -75,6 +75,15 @@ int esc_open_read(int at, const char *path, int flags)
 	return esc_read_fd(openat(at, path, flags | O_CLOEXEC | O_NONBLOCK));
 }
 
+void esc_tightened(void)
+{
+	/* Stopped for as long as an apply takes, which is not the try's own time. */
+	alarm(0);
+	if (*esc_arg("stop"))
+		raise(SIGSTOP);
+	alarm(TRY_SECONDS);
+}
+
 int esc_skip(const char *why)
 {
 	printf("%s\n", why);
@@ -132,17 +141,18 @@ int esc_connect(int family, int type, int proto, int port)
 	return ret;
 }
 
-/* Lines of fields separated by tabs: row NUMBER TITLE STOP, then try NAME KIND DENIALS WHERE WHY. */
+/* Lines of fields separated by tabs: row NUMBER TITLE STOP, then try NAME KIND DENIALS WHERE WHY SWAP. */
 static int describe(void)
 {
 	static const char *const where[] = {"outside", "inside", "never"};
+	static const char *const swap[] = {"", "net", "file", "exec"};
 
 	printf("row\t%d\t%s\t%s\n", esc_row.number, esc_row.title, esc_row.stop);
 	for (size_t i = 0; i < esc_row.count; i++) {
 		const struct esc_try *t = &esc_row.tries[i];
 
-		printf("try\t%s\t%s\t%u\t%s\t%s\n", t->name, t->kind ? t->kind : "", t->denials,
-		       where[t->granted], t->why ? t->why : "");
+		printf("try\t%s\t%s\t%u\t%s\t%s\t%s\n", t->name, t->kind ? t->kind : "", t->denials,
+		       where[t->granted], t->why ? t->why : "", swap[t->swap]);
 	}
 	return 0;
 }
@@ -165,7 +175,7 @@ static int run(size_t i)
 		 (unsigned int)i % 1000);
 	prctl(PR_SET_NAME, comm);
 	/* What starting a program asks for is not the try: the matrix takes its count here. */
-	if (*esc_arg("stop"))
+	if (*esc_arg("stop") && !esc_row.tries[i].swap)
 		raise(SIGSTOP);
 	alarm(TRY_SECONDS);
 	if (!strcmp(esc_arg("mode"), "outside") && apart() < 0) {

@@ -41,6 +41,14 @@ enum esc_granted {
 	ESC_NEVER,	 /* cannot be shown at all; `why` says so */
 };
 
+/* What stops being granted between the two halves of a try: it calls esc_tightened() between them. */
+enum esc_swap {
+	ESC_SWAP_NONE = 0,
+	ESC_SWAP_NET,  /* tcp, udp, flow and listen */
+	ESC_SWAP_FILE, /* reading and executing below dir */
+	ESC_SWAP_EXEC, /* executing below dir, which may still be read */
+};
+
 struct esc_try {
 	const char *name; /* short, unique in its program: "openat2" */
 	int (*fn)(void);  /* 0: reached; errno > 0: stopped; esc_skip() */
@@ -50,6 +58,7 @@ struct esc_try {
 	unsigned int denials;
 	enum esc_granted granted;
 	const char *why; /* for ESC_NEVER, or for denials == 0 */
+	enum esc_swap swap;
 };
 
 struct esc_row {
@@ -75,6 +84,7 @@ extern const struct esc_row esc_row;
  *   write   directory that every brane may read, write and create in, but not execute from
  *   tcp udp ports of listeners of the host on 127.0.0.1 (and ::1): granted in the granting brane alone
  *   tcp2 udp2  ports on which the host listens as well and no brane is granted
+ *   flow  port of a listener, as tcp, that sends back what it gets, and keeps the connection
  *   listen  a port that the granting brane may listen on
  *   own     a port that every brane may reach and on which nobody listens
  *   victim  pid of a process of the host, uid 0
@@ -99,6 +109,9 @@ int esc_errno(long ret);
 /* 0: a byte could be read; closes FD. FD negative: errno. */
 int esc_read_fd(int fd);
 int esc_open_read(int at, const char *path, int flags);
+
+/* Between the halves of a try with a swap: returns when the brane's policy is another. */
+void esc_tightened(void);
 
 /* Prints why and returns the status for "cannot be tried". Use: return esc_skip("no vsock here"); */
 int esc_skip(const char *why);
