@@ -129,7 +129,7 @@ all: $(addprefix $(O)/,$(PROGS)) $(if $(wildcard tests/vectors/toml_decode.c),$(
 $(O)/gen/registry_list.h: $(wildcard policies/caps/*.c) Makefile
 	$(call say,GEN,$@)mkdir -p $(@D) && printf 'OM_CAP(%s)\n' $(CAP_NAMES) > $@
 
-BPF_SRC  := $(sort $(wildcard bpf/*.bpf.c))
+BPF_SRC  := $(sort $(wildcard bpf/*.bpf.c bpf/self/*.bpf.c))
 BPF_HDRS := $(wildcard bpf/*.h bpf/lib/*.h include/omega/abi/*.h include/omega/limits.h)
 BPF_SKEL := $(patsubst bpf/%.bpf.c,$(O)/gen/%.skel.h,$(BPF_SRC))
 
@@ -139,7 +139,7 @@ BPF_CC   := $(CLANG) -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -Werror -Wno-unus
 $(O)/bpf/%.bpf.o: bpf/%.bpf.c $(BPF_HDRS)
 	$(call say,BPF,$@)mkdir -p $(@D) && $(BPF_CC) -c $< -o $@
 $(O)/gen/%.skel.h: $(O)/bpf/%.bpf.o
-	$(call say,SKEL,$@)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name $(subst .,_,$*)_bpf > $@ 2>$(O)/gen/$*.log
+	$(call say,SKEL,$@)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name $(subst .,_,$(notdir $*))_bpf > $@ 2>$(O)/gen/$*.log
 
 $(O)/obj/policies/registry.o: $(O)/gen/registry_list.h
 $(call obj,$(wildcard loader/bpf*.c) loader/guard/self.c): $(BPF_SKEL)

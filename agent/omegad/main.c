@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -182,6 +183,23 @@ static int probe(const struct omegad_opts *o)
 	return 1;
 }
 
+static void nothing(int sig)
+{
+}
+
+/*
+ * A terminal's signals come from the kernel, on behalf of whoever has the terminal: the strict self-guard could
+ * not tell. A handler, because what is ignored would stay ignored in every workload.
+ */
+static void deaf_to_terminal(void)
+{
+	static const int all[] = {SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU};
+	struct sigaction sa = {.sa_handler = nothing, .sa_flags = SA_RESTART};
+
+	for (size_t i = 0; i < OM_ARRAY_LEN(all); i++)
+		sigaction(all[i], &sa, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	struct om_err err = {0};
@@ -200,7 +218,10 @@ int main(int argc, char **argv)
 	}
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
+	if (!strcmp(o.guard, "strict"))
+		deaf_to_terminal();
+	else
+		sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);

@@ -29,9 +29,17 @@ struct {
 	__type(value, struct om_self_task);
 } om_self_tasks SEC(".maps");
 
+/* Beside the label, for those who have a number and no task. Programs write it: as tasks come and go. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 512);
+	__uint(max_entries, OM_SELF_PIDS_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} om_self_pids SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
 	__uint(map_flags, BPF_F_RDONLY_PROG);
 	__type(key, struct om_self_key);
 	__type(value, __u32);
@@ -85,6 +93,13 @@ static __always_inline int om_self_braned(void)
 	return om_scope(&c) || c.brane;
 }
 
+static __always_inline int om_self_id(__u32 kind, __u32 id)
+{
+	struct om_self_id key = {.kind = kind, .id = id};
+
+	return bpf_map_lookup_elem(&om_self_ids, &key) != 0;
+}
+
 static __always_inline __u32 om_self_entry(const struct om_self_key *key)
 {
 	__u32 *flags = bpf_map_lookup_elem(&om_self_objects, key);
@@ -128,6 +143,28 @@ static __noinline __attribute__((unused)) __u32 om_self_dentry(struct dentry *d)
 		if (tree & OM_SELF_TREE)
 			got |= tree & (OM_SELF_TREE | OM_SELF_SECRET);
 		d = parent;
+	}
+	return got;
+}
+
+/* The same for a dentry that is only an address here. */
+static __noinline __attribute__((unused)) __u32 om_self_address(__u64 at)
+{
+	struct dentry *d = (struct dentry *)at;
+	struct om_self_key key = {};
+	__u32 got = 0, tree;
+
+	key.dev = BPF_CORE_READ(d, d_sb, s_dev);
+	key.ino = BPF_CORE_READ(d, d_inode, i_ino);
+	key.gen = BPF_CORE_READ(d, d_inode, i_generation);
+	got = om_self_entry(&key);
+	for (int i = 0; i < OM_SELF_DEPTH && !(got & OM_SELF_TREE); i++) {
+		d = BPF_CORE_READ(d, d_parent);
+		key.ino = BPF_CORE_READ(d, d_inode, i_ino);
+		key.gen = BPF_CORE_READ(d, d_inode, i_generation);
+		tree = om_self_entry(&key);
+		if (tree & OM_SELF_TREE)
+			got |= tree & (OM_SELF_TREE | OM_SELF_SECRET);
 	}
 	return got;
 }

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <linux/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,13 +21,15 @@
 #include <loader/guard/self.h>
 #include <omega/abi/self.h>
 
-#include "lsm_self.skel.h"
-#include "lsm_self_file.skel.h"
+#include "self/lsm_self.skel.h"
+#include "self/lsm_self_file.skel.h"
+#include "self/lsm_self_side.skel.h"
 
 #define DIR_SELF     "self"
 #define DIR_SELF_NEW "self-new"
 #define CLAIM	     "om_self_claim"
 #define PREFIX	     "om_self_"
+#define OTHER_PINS   7u /* beside the links: six maps and the claim */
 
 static const struct {
 	const char *name;
@@ -34,6 +37,7 @@ static const struct {
 } objects[] = {
 	{"lsm_self", lsm_self_bpf__elf_bytes},
 	{"lsm_self_file", lsm_self_file_bpf__elf_bytes},
+	{"lsm_self_side", lsm_self_side_bpf__elf_bytes},
 };
 
 /* Programs that a kernel may be without: another stands in (see docs/kernel.md), or their form differs. */
@@ -41,10 +45,8 @@ static const struct {
 	const char *prog;
 	uint32_t args; /* 0: any */
 } optional[] = {
-	{"om_self_setattr2", 2},
-	{"om_self_setattr3", 3},
-	{"om_self_set_acl", 0},
-	{"om_self_remove_acl", 0},
+	{"om_self_setattr2", 2},   {"om_self_setattr3", 3},	{"om_self_set_acl", 0},
+	{"om_self_remove_acl", 0}, {"om_self_ioctl_compat", 0},
 };
 
 static int join(char out[static PATH_MAX], const struct om_loader *l, const char *dir,
@@ -183,6 +185,7 @@ static void maps_close(struct om_self_maps *m)
 	om_close_fd(&m->tasks);
 	om_close_fd(&m->objects);
 	om_close_fd(&m->ids);
+	om_close_fd(&m->pids);
 }
 
 static int maps_open(const struct om_loader *l, const char *dir, struct om_self_maps *m,
@@ -194,7 +197,8 @@ static int maps_open(const struct om_loader *l, const char *dir, struct om_self_
 	} all[] = {{"om_self_state", &m->state},
 		   {"om_self_tasks", &m->tasks},
 		   {"om_self_objects", &m->objects},
-		   {"om_self_ids", &m->ids}};
+		   {"om_self_ids", &m->ids},
+		   {"om_self_pids", &m->pids}};
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < OM_ARRAY_LEN(all); i++) {
@@ -210,17 +214,17 @@ static int maps_open(const struct om_loader *l, const char *dir, struct om_self_
 	return 0;
 }
 
-static int put_id(int ids, uint32_t kind, uint32_t id, struct om_err *err)
+int om_self_put_id(const struct om_self_maps *m, uint32_t kind, uint32_t id, struct om_err *err)
 {
 	const struct om_self_id key = {.kind = kind, .id = id};
 	const uint32_t one = 1;
-	int ret = bpf_map_update_elem(ids, &key, &one, BPF_ANY);
+	int ret = bpf_map_update_elem(m->ids, &key, &one, BPF_ANY);
 
 	return ret ? om_err_sys(err, OM_ERR_BPF_MAP, ret, "cannot write om_self_ids") : 0;
 }
 
 /* PROG and the maps that it uses. */
-static int put_prog(int ids, int prog, struct om_err *err)
+static int put_prog(const struct om_self_maps *m, int prog, struct om_err *err)
 {
 	uint32_t maps[64];
 	struct bpf_prog_info info = {.nr_map_ids = OM_ARRAY_LEN(maps),
@@ -230,14 +234,15 @@ static int put_prog(int ids, int prog, struct om_err *err)
 
 	if (bpf_obj_get_info_by_fd(prog, &info, &len))
 		return om_err_sys(err, OM_ERR_BPF_MAP, -errno, "cannot ask about a program");
-	ret = put_id(ids, OM_SELF_PROG, info.id, err);
+	ret = om_self_put_id(m, OM_SELF_PROG, info.id, err);
 	for (uint32_t i = 0; i < info.nr_map_ids && i < OM_ARRAY_LEN(maps) && !ret; i++)
-		ret = put_id(ids, OM_SELF_MAP, maps[i], err);
+		ret = om_self_put_id(m, OM_SELF_MAP, maps[i], err);
 	return ret;
 }
 
 /* One pin, whatever it is. */
-static int put_pin(int ids, const char *path, bool claim, struct om_err *err)
+static int put_pin(struct om_loader *l, const struct om_self_maps *m, const char *path,
+		   struct om_err *err)
 {
 	int fd OM_CLEANUP(om_close_fd) = bpf_obj_get(path), prog OM_CLEANUP(om_close_fd) = -1;
 	struct bpf_link_info link = {0};
@@ -251,27 +256,28 @@ static int put_pin(int ids, const char *path, bool claim, struct om_err *err)
 	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
 	if (readlink(proc, what, sizeof(what) - 1) < 0)
 		return om_err_sys(err, OM_ERR_BPF_PIN, -errno, "pin %s", path);
-	/* A candidate must get hold of this program; its maps are no less guarded. */
-	if (claim)
-		return 0;
+	ret = om_self_put(l, m, path, OM_SELF_FILE, err);
+	if (ret)
+		return ret;
 	if (strstr(what, "prog"))
-		return put_prog(ids, fd, err);
+		return put_prog(m, fd, err);
 	if (!strstr(what, "link")) {
 		len = sizeof(map);
 		if (bpf_obj_get_info_by_fd(fd, &map, &len))
 			return om_err_sys(err, OM_ERR_BPF_PIN, -errno, "pin %s", path);
-		return put_id(ids, OM_SELF_MAP, map.id, err);
+		return om_self_put_id(m, OM_SELF_MAP, map.id, err);
 	}
 	if (bpf_obj_get_info_by_fd(fd, &link, &len))
 		return om_err_sys(err, OM_ERR_BPF_PIN, -errno, "pin %s", path);
-	ret = put_id(ids, OM_SELF_LINK, link.id, err);
+	ret = om_self_put_id(m, OM_SELF_LINK, link.id, err);
 	prog = ret ? -1 : bpf_prog_get_fd_by_id(link.prog_id);
 	if (!ret && prog < 0)
 		ret = om_err_sys(err, OM_ERR_BPF_PIN, -errno, "program of %s", path);
-	return ret ? ret : put_prog(ids, prog, err);
+	return ret ? ret : put_prog(m, prog, err);
 }
 
-static int list_pins(const struct om_loader *l, int ids, const char *name, struct om_err *err)
+static int list_pins(struct om_loader *l, const struct om_self_maps *m, const char *name,
+		     struct om_err *err)
 {
 	char dir[PATH_MAX], path[PATH_MAX];
 	struct dirent *de;
@@ -284,8 +290,9 @@ static int list_pins(const struct om_loader *l, int ids, const char *name, struc
 		if (de->d_name[0] == '.')
 			continue;
 		ret = join(path, l, name, de->d_name, err);
-		if (!ret)
-			ret = put_pin(ids, path, !strcmp(de->d_name, CLAIM), err);
+		/* A candidate must get hold of this program; its maps are no less guarded. */
+		if (!ret && strcmp(de->d_name, CLAIM) != 0)
+			ret = put_pin(l, m, path, err);
 	}
 	closedir(d);
 	return ret;
@@ -315,11 +322,29 @@ static int set_level(const struct om_self_maps *m, uint32_t level, struct om_sel
 	return ret ? om_err_sys(err, OM_ERR_BPF_MAP, ret, "cannot write om_self_state") : 0;
 }
 
+int om_self_load(struct om_loader *l, uint32_t *links, struct om_err *err)
+{
+	char fresh[PATH_MAX];
+	int ret = join(fresh, l, DIR_SELF_NEW, NULL, err);
+
+	if (!ret && mkdir(fresh, 0700))
+		ret = om_err_sys(err, OM_ERR_BPF_PIN, -errno, "cannot make %s", fresh);
+	for (size_t i = 0; i < OM_ARRAY_LEN(objects) && !ret; i++)
+		ret = load_object(l, i, links, err);
+	return ret;
+}
+
+int om_self_unload(struct om_loader *l, struct om_err *err)
+{
+	return remove_dir(l, DIR_SELF_NEW, err);
+}
+
 static int make(struct om_loader *l, const char *opts, struct om_err *err)
 {
-	struct om_self_maps m OM_CLEANUP(maps_close) = {-1, -1, -1, -1};
+	struct om_self_maps m OM_CLEANUP(maps_close) = {-1, -1, -1, -1, -1};
 	struct om_self_state s = {0};
 	struct stat ns;
+	struct statx root;
 	char fresh[PATH_MAX], dir[PATH_MAX];
 	int ret = join(fresh, l, DIR_SELF_NEW, NULL, err);
 
@@ -328,16 +353,14 @@ static int make(struct om_loader *l, const char *opts, struct om_err *err)
 	if (!ret && (!*opts || strlen(opts) >= sizeof(s.opts)))
 		ret = om_err_set(err, OM_ERR_GUARD, -ENAMETOOLONG,
 				 "omegad's options are too long for a strict self-guard");
-	if (!ret && mkdir(fresh, 0700))
-		ret = om_err_sys(err, OM_ERR_BPF_PIN, -errno, "cannot make %s", fresh);
-	for (size_t i = 0; i < OM_ARRAY_LEN(objects) && !ret; i++)
-		ret = load_object(l, i, &s.links, err);
+	if (!ret)
+		ret = om_self_load(l, &s.links, err);
 	if (!ret)
 		ret = maps_open(l, DIR_SELF_NEW, &m, err);
 	if (!ret)
-		ret = list_pins(l, m.ids, OM_PIN_DIR, err);
+		ret = list_pins(l, &m, OM_PIN_DIR, err);
 	if (!ret)
-		ret = list_pins(l, m.ids, DIR_SELF_NEW, err);
+		ret = list_pins(l, &m, DIR_SELF_NEW, err);
 	if (!ret)
 		ret = make_stat(l, err);
 	if (!ret)
@@ -351,9 +374,12 @@ static int make(struct om_loader *l, const char *opts, struct om_err *err)
 	if (ret)
 		return ret;
 	memcpy(s.opts, opts, strlen(opts));
-	if (stat("/proc/self/ns/mnt", &ns))
-		return om_err_sys(err, OM_ERR_GUARD, -errno, "/proc/self/ns/mnt");
+	if (stat("/proc/self/ns/mnt", &ns) || statx(AT_FDCWD, "/", 0, STATX_MNT_ID, &root) ||
+	    !(root.stx_mask & STATX_MNT_ID))
+		return om_err_sys(err, OM_ERR_GUARD, errno ? -errno : -EOPNOTSUPP,
+				  "cannot tell this process's mounts");
 	s.mnt_ns = (uint32_t)ns.st_ino;
+	s.root_mnt = (uint32_t)root.stx_mnt_id;
 	return set_level(&m, OM_SELF_STRICT, &s, err);
 }
 
@@ -369,13 +395,13 @@ static int count_links(const struct om_loader *l, uint32_t want, struct om_err *
 
 	if (!d)
 		return ret ? ret : om_err_sys(err, OM_ERR_GUARD, -errno, "cannot list %s", dir);
-	/* Four maps and the claim are no links; nobody else can add or remove a pin here. */
+	/* Nobody else can add or remove a pin here. */
 	while ((de = readdir(d)))
 		n += de->d_name[0] != '.';
 	closedir(d);
-	if (n != want + 5)
+	if (n != want + OTHER_PINS)
 		return om_err_set(err, OM_ERR_GUARD, -ENOENT, "%s holds %u pins, %u were made", dir,
-				  n, want + 5);
+				  n, want + OTHER_PINS);
 	return 0;
 }
 
@@ -393,7 +419,7 @@ static int own_label(const struct om_self_maps *m, struct om_err *err)
 int om_loader_guard(struct om_loader *l, enum om_guard want, const char *opts, enum om_guard *guard,
 		    bool *fresh, struct om_err *err)
 {
-	struct om_self_maps m OM_CLEANUP(maps_close) = {-1, -1, -1, -1};
+	struct om_self_maps m OM_CLEANUP(maps_close) = {-1, -1, -1, -1, -1};
 	struct om_self_state s = {0};
 	const uint32_t zero = 0;
 	char dir[PATH_MAX];
@@ -441,7 +467,7 @@ int om_loader_guard(struct om_loader *l, enum om_guard want, const char *opts, e
 
 int om_loader_guard_release(struct om_loader *l, struct om_err *err)
 {
-	struct om_self_maps m OM_CLEANUP(maps_close) = {-1, -1, -1, -1};
+	struct om_self_maps m OM_CLEANUP(maps_close) = {-1, -1, -1, -1, -1};
 	struct om_self_state s = {0};
 	const uint32_t zero = 0;
 	int ret = maps_open(l, DIR_SELF, &m, err);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/stat.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -42,14 +43,20 @@ static int put(struct om_loader *l, const struct om_self_maps *m, int fd, uint32
 	return ret ? om_err_sys(err, OM_ERR_BPF_MAP, ret, "cannot write om_self_objects") : 0;
 }
 
-static int put_path(struct om_loader *l, const struct om_self_maps *m, const char *path,
-		    uint32_t flags, struct om_err *err)
+int om_self_put(struct om_loader *l, const struct om_self_maps *m, const char *path, uint32_t flags,
+		struct om_err *err)
 {
 	int fd OM_CLEANUP(om_close_fd) = open(path, O_PATH | O_CLOEXEC);
+	struct statx st;
+	int ret;
 
-	if (fd < 0)
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st))
 		return om_err_sys(err, OM_ERR_GUARD, -errno, "cannot list %s", path);
-	return put(l, m, fd, flags, err);
+	ret = put(l, m, fd, flags, err);
+	/* What only lies on the way, or is a directory of the agent's, is on a mount that must stay. */
+	if (!ret && flags & (OM_SELF_TREE | OM_SELF_ABOVE))
+		ret = om_self_put_id(m, OM_SELF_MNT, (uint32_t)st.stx_mnt_id, err);
+	return ret;
 }
 
 /* All that leads to PATH, which would be lost from view if one of them were renamed or mounted over. */
@@ -63,17 +70,65 @@ static int put_above(struct om_loader *l, const struct om_self_maps *m, const ch
 		return om_err_sys(err, OM_ERR_GUARD, -errno, "cannot list %s", path);
 	for (char *slash = strrchr(real, '/'); slash && !ret; slash = strrchr(real, '/')) {
 		*slash = 0;
-		ret = put_path(l, m, *real ? real : "/", OM_SELF_ABOVE, err);
+		ret = om_self_put(l, m, *real ? real : "/", OM_SELF_ABOVE, err);
 	}
+	return ret;
+}
+
+/*
+ * No file below PATH may have a second name: it could lie outside, where nothing is guarded. And what file system
+ * it is on.
+ */
+static int one_name(struct om_loader *l, const struct om_self_maps *m, const char *path, int depth,
+		    struct om_err *err)
+{
+	struct om_object_key key;
+	int fd OM_CLEANUP(om_close_fd) =
+		open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *d = fd < 0 ? NULL : opendir(path);
+	struct dirent *de;
+	struct stat st;
+	int ret = 0;
+
+	if (!d)
+		return om_err_sys(err, OM_ERR_GUARD, -errno, "cannot list %s", path);
+	if (!depth) {
+		ret = om_bpf_object_key(l->bpf, fd, &key, err);
+		if (!ret)
+			ret = om_self_put_id(m, OM_SELF_DEV, key.dev, err);
+	}
+	while (!ret && (de = readdir(d))) {
+		char sub[PATH_MAX];
+
+		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, "..") ||
+		    fstatat(fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		if (!S_ISDIR(st.st_mode)) {
+			if (st.st_nlink > 1)
+				ret = om_err_set(err, OM_ERR_GUARD, -EMLINK,
+						 "%s/%s has another name somewhere", path,
+						 de->d_name);
+			continue;
+		}
+		if (depth >= OM_SELF_DEPTH ||
+		    snprintf(sub, sizeof(sub), "%s/%s", path, de->d_name) >= (int)sizeof(sub))
+			ret = om_err_set(err, OM_ERR_GUARD, -ENAMETOOLONG, "%s/%s", path,
+					 de->d_name);
+		else
+			ret = one_name(l, m, sub, depth + 1, err);
+	}
+	closedir(d);
 	return ret;
 }
 
 static int put_tree(struct om_loader *l, const struct om_self_maps *m, const char *path,
 		    uint32_t flags, struct om_err *err)
 {
-	int ret = put_path(l, m, path, OM_SELF_TREE | flags, err);
+	int ret = om_self_put(l, m, path, OM_SELF_TREE | flags, err);
 
-	return ret ? ret : put_above(l, m, path, err);
+	if (!ret)
+		ret = put_above(l, m, path, err);
+	return ret ? ret : one_name(l, m, path, 0, err);
 }
 
 /* A file in DIR; one that is not there now cannot be made later, for the directory is guarded. */
@@ -85,7 +140,7 @@ static int put_in(struct om_loader *l, const struct om_self_maps *m, const char 
 
 	if (n < 0 || n >= (int)sizeof(path))
 		return om_err_set(err, OM_ERR_GUARD, -ENAMETOOLONG, "%s/%s", dir, name);
-	return put_path(l, m, path, flags, err);
+	return om_self_put(l, m, path, flags, err);
 }
 
 static int put_programs(struct om_loader *l, const struct om_self_maps *m, struct om_err *err)
@@ -105,7 +160,26 @@ static int put_programs(struct om_loader *l, const struct om_self_maps *m, struc
 	for (size_t i = 0; i < OM_ARRAY_LEN(roles) && !ret; i++)
 		ret = put_in(l, m, dir, roles[i], flags | OM_SELF_ROLE, err);
 	(void)snprintf(main, sizeof(main), "/proc/%d/exe", getppid());
-	return ret ? ret : put_path(l, m, main, flags | OM_SELF_MAIN, err);
+	return ret ? ret : om_self_put(l, m, main, flags | OM_SELF_MAIN, err);
+}
+
+/* Mounts elsewhere that pass on to this namespace what is mounted on them; peers are found by the programs. */
+static int put_peers(const struct om_self_maps *m, struct om_err *err)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	size_t size = 0;
+	char *line = NULL, *at;
+	unsigned int group;
+	int ret = 0;
+
+	if (!f)
+		return om_err_sys(err, OM_ERR_GUARD, -errno, "cannot read the mount table");
+	while (!ret && getline(&line, &size, f) > 0)
+		if ((at = strstr(line, " master:")) && sscanf(at, " master:%u", &group) == 1)
+			ret = om_self_put_id(m, OM_SELF_PEER, group, err);
+	free(line);
+	(void)fclose(f);
+	return ret;
 }
 
 int om_self_list(struct om_loader *l, const struct om_self_maps *m, struct om_err *err)
@@ -115,7 +189,7 @@ int om_self_list(struct om_loader *l, const struct om_self_maps *m, struct om_er
 
 	(void)snprintf(signer, sizeof(signer), "%s/signer", l->run_dir);
 	if (!ret)
-		ret = put_path(l, m, signer, OM_SELF_TREE | OM_SELF_SECRET, err);
+		ret = om_self_put(l, m, signer, OM_SELF_TREE | OM_SELF_SECRET, err);
 	if (!ret)
 		ret = put_tree(l, m, l->state_dir, OM_SELF_STATE, err);
 	if (!ret)
@@ -127,6 +201,10 @@ int om_self_list(struct om_loader *l, const struct om_self_maps *m, struct om_er
 		ret = put(l, m, l->parent, OM_SELF_TREE, err);
 	if (!ret)
 		ret = put(l, m, l->shims, OM_SELF_TREE, err);
+	if (!ret)
+		ret = om_self_put(l, m, "/", OM_SELF_ROOT, err);
+	if (!ret)
+		ret = put_peers(m, err);
 	return ret ? ret : put_programs(l, m, err);
 }
 
@@ -194,7 +272,7 @@ static int put_code(struct om_loader *l, const struct om_self_maps *m, int pid, 
 		    perm[2] != 'x' || !ino)
 			continue;
 		(void)snprintf(name, sizeof(name), "/proc/%d/map_files/%lx-%lx", pid, from, to);
-		ret = put_path(l, m, name, OM_SELF_FILE | OM_SELF_CODE, err);
+		ret = om_self_put(l, m, name, OM_SELF_FILE | OM_SELF_CODE, err);
 	}
 	(void)fclose(f);
 	return ret;
@@ -204,11 +282,14 @@ static int label(struct om_loader *l, const struct om_self_maps *m, int pid, str
 {
 	int pidfd OM_CLEANUP(om_close_fd) = (int)syscall(SYS_pidfd_open, pid, 0);
 	const struct om_self_task agent = {.who = OM_SELF_AGENT};
+	const uint32_t key = (uint32_t)pid, one = 1;
 	int ret;
 
 	if (pidfd < 0)
 		return om_err_sys(err, OM_ERR_GUARD, -errno, "cannot label process %d", pid);
 	ret = bpf_map_update_elem(m->tasks, &pidfd, &agent, BPF_ANY);
+	if (!ret)
+		ret = bpf_map_update_elem(m->pids, &key, &one, BPF_ANY);
 	if (ret)
 		return om_err_sys(err, OM_ERR_GUARD, ret, "cannot label process %d", pid);
 	return put_code(l, m, pid, err);

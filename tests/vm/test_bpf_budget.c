@@ -19,6 +19,7 @@
 #include <cmocka.h>
 #include <bpf/bpf.h>
 
+#include <loader/guard/self.h>
 #include <tests/util/brane.h>
 
 #define BUDGET_FILE "tests/vm/verifier-budget.tsv"
@@ -62,13 +63,13 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct count *)a)->name, ((const struct count *)b)->name);
 }
 
-static int collect(void)
+static int collect(const char *name)
 {
 	char dir[128], path[400];
 	struct dirent *de;
 	DIR *d;
 
-	snprintf(dir, sizeof(dir), "%s/v%u", tb.bpffs, OM_ABI_VERSION);
+	snprintf(dir, sizeof(dir), "%s/%s", tb.bpffs, name);
 	d = opendir(dir);
 	if (!d)
 		return -errno;
@@ -90,6 +91,27 @@ static int collect(void)
 	closedir(d);
 	qsort(have, have_n, sizeof(have[0]), by_name);
 	return 0;
+}
+
+/* The policy's programs, and those of the strict self-guard, which are there only when it is asked for. */
+static int collect_all(struct om_err *err)
+{
+	static struct om_loader l;
+	uint32_t links = 0;
+	char name[16];
+	int ret;
+
+	snprintf(l.bpffs, sizeof(l.bpffs), "%s", tb.bpffs);
+	snprintf(name, sizeof(name), "v%u", OM_ABI_VERSION);
+	ret = collect(name);
+	if (ret)
+		return ret;
+	ret = om_self_load(&l, &links, err);
+	if (!ret)
+		ret = collect("self-new");
+	if (om_self_unload(&l, ret ? NULL : err))
+		ret = -EIO;
+	return ret;
 }
 
 static void close_file(FILE **f)
@@ -157,7 +179,7 @@ int main(int argc, char **argv)
 	}
 	ret = tb_open(&tb, OM_LAYER_KERNEL | OM_LAYER_NETWORK, &err);
 	/* Half a load would pass with half of the programs. */
-	if (ret || tb.got != (OM_LAYER_KERNEL | OM_LAYER_NETWORK) || collect()) {
+	if (ret || tb.got != (OM_LAYER_KERNEL | OM_LAYER_NETWORK) || collect_all(&err)) {
 		printf("# the programs did not load: %s\n1..1\nnot ok 1 - load\n", err.text);
 		tb_close(&tb);
 		return 1;

@@ -6,11 +6,15 @@ nobody's, where it must work, else it tests nothing; and on the agent, where it 
 in the log. The agent comes back after an end and after the kernel killed a part of it; what only looks like
 omegad does not become the agent.
 """
+import array
 import ctypes
+import fcntl
+import json
 import os
 import resource
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -79,7 +83,7 @@ class Twin(Target):
         self.map = self.pins + "/twin"
         subprocess.run(["bpftool", "map", "create", self.map, "type", "hash", "key", "4", "value", "4", "entries",
                         "4", "name", "twin"], check=True)
-        self.pin = self.map
+        self.pin, self.map_id = self.map, map_id(self.map)
         with open("/proc/mounts") as f:
             root = [line.split()[1] for line in f if line.split()[2] == "cgroup2"][0]
         self.cgroup = root + "/twin-" + tag
@@ -180,17 +184,139 @@ WAYS = (
     ("file.remove", "replace a program", lambda t: os.rename(fresh(t), t.program)),
     ("file.write", "kill the cgroup", lambda t: put(t.cgroup + "/cgroup.kill", "1")),
     ("file.write", "freeze the cgroup", lambda t: put(t.cgroup + "/cgroup.freeze", "0")),
+    ("file.write", "oom_score_adj", each(lambda p: put("/proc/%d/oom_score_adj" % p, "0"))),
+    ("file.write", "lock the log", lambda t: flock(t.log)),
+    ("file.write", "chattr the log", lambda t: chattr(t.log)),
+    ("file.write", "a watch that must be answered", lambda t: fanotify(t.state)),
+    ("file.write", "a second name of the log, overlaid", lambda t: overlay(t)),
+    ("file.read", "the key, overlaid", lambda t: overlay_key(t)),
+    ("file.write", "the log by its handle", lambda t: by_handle(t.log)),
+    ("mount", "mount over the state directory", lambda t: mounted(t.state)),
+    ("mount", "bind over a program", lambda t: mounted(t.program, bind="/usr/bin/true")),
+    ("mount", "mount over what is above", lambda t: mounted(os.path.dirname(t.state))),
+    ("mount", "the same in a namespace that passes it on", lambda t: passed_on(t.state)),
+    ("scope", "move to another cgroup", lambda t: moved(t)),
     ("bpf", "get a map", lambda t: obj_get(t.map)),
+    ("bpf", "get a map by its number", lambda t: by_id(14, t.map_id)),
 )
+
+
+def flock(path):
+    with open(path) as f:
+        fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def chattr(path):
+    with open(path) as f:
+        flags = array.array("l", [0])
+        fcntl.ioctl(f, 0x80086601, flags)
+        fcntl.ioctl(f, 0x40086602, flags)
+
+
+def fanotify(path):
+    fd = call(300, 4, 0)
+    try:
+        name = ctypes.create_string_buffer(path.encode())
+        call(301, fd, 1, 0x00010000, -100, name)
+    finally:
+        os.close(fd)
+
+
+def mount(source, target, kind, flags=0, data=None):
+    if libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags),
+                  data.encode() if data else None):
+        raise OSError(ctypes.get_errno(), "mount")
+
+
+def mounted(path, bind=None):
+    mount(bind or "x", path, "none" if bind else "tmpfs", 4096 if bind else 0)
+    libc.umount2(path.encode(), 2)
+
+
+def passed_on(path):
+    """A new mount namespace whose mounts are peers of this one's."""
+    code = "import sys; sys.path.insert(0, %r); import test_strict as t; t.mounted(%r)" % (
+        os.path.dirname(os.path.abspath(__file__)), path)
+    mount("none", "/tmp", "none", 1 << 20)
+    got = subprocess.run(["unshare", "-m", "--propagation", "unchanged", sys.executable, "-c", code],
+                         capture_output=True)
+    if got.returncode:
+        raise OSError(1 if b"Errno 1]" in got.stderr else 5, got.stderr.decode())
+
+
+def overlay(t, what="/audit/stream/000000000000.log", mode="ab"):
+    """What lies in the state directory, under the name of an overlay's."""
+    base = os.path.dirname(t.state)
+    upper, work, at = t.state, base + "-work", base + "-at"
+    os.makedirs(work, exist_ok=True)
+    os.makedirs(at, exist_ok=True)
+    mount("overlay", at, "overlay", 0, "lowerdir=/usr/share/doc,upperdir=%s,workdir=%s" % (upper, work))
+    try:
+        with open(at + what, mode) as f:
+            if mode == "rb":
+                f.read(1)
+            else:
+                f.write(b"")
+    finally:
+        libc.umount2(at.encode(), 2)
+
+
+def overlay_key(t):
+    overlay(t, "/substrate.key", "rb")
+
+
+def by_handle(path):
+    """Opened by its handle, after the kernel forgot the names that lead there."""
+    handle = ctypes.create_string_buffer(struct.pack("II", 120, 0) + bytes(120))
+    mnt = ctypes.c_int()
+    name = ctypes.create_string_buffer(path.encode())
+    call(303, -100, name, handle, ctypes.byref(mnt), 0)
+    put("/proc/sys/vm/drop_caches", "2")
+    at = os.open(os.path.dirname(path), os.O_RDONLY)
+    try:
+        os.close(call(304, at, handle, os.O_WRONLY))
+    finally:
+        os.close(at)
+
+
+def moved(t):
+    """Into a cgroup where it could be frozen or killed."""
+    with open("/proc/mounts") as f:
+        root = [line.split()[1] for line in f if line.split()[2] == "cgroup2"][0]
+    other = tempfile.mkdtemp(prefix="omega-twin-", dir=root)
+    left = []
+    for p in t.pids:
+        with open("/proc/%d/cgroup" % p) as f:
+            was = root + f.read().strip().split("::")[1]
+        try:
+            put(other + "/cgroup.procs", str(p))
+        except OSError as e:
+            left.append(e)
+            continue
+        put(was + "/cgroup.procs", str(p))
+    os.rmdir(other)
+    if len(left) == len(t.pids):
+        raise left[0]
+
+
+def by_id(cmd, number):
+    os.close(call(321, cmd, (ctypes.c_uint32 * 32)(number), 12))
+
+
+def map_id(path):
+    got = subprocess.run(["bpftool", "-j", "map", "show", "pinned", path], capture_output=True, check=True)
+    return json.loads(got.stdout)["id"]
 
 
 def denials(a):
     return [e for e in a.events() if e["rule"] == "self-guard"]
 
 
-def tries(a):
+def tries(a, maps):
     t = agent_target(a)
+    t.map_id = maps
     before, pins, key = pids(a), a.pins(), os.stat(t.log)
+    want = {}
     for op, name, way in WAYS:
         twin = Twin()
         try:
@@ -200,15 +326,16 @@ def tries(a):
             works = e
         twin.close()
         check("%s: works where nothing is guarded" % name, works is True, works)
-        had = len(denials(a))
         try:
             way(t)
             got = "reached"
         except OSError as e:
             got = e.errno
         check("%s: refused" % name, got in (1, 13), got)
-        new = until(lambda: [e for e in denials(a)[had:] if e["what"] == op], 10)
-        check("%s: in the log" % name, new and all(e["brane"] == "@node" for e in new), denials(a)[had:])
+        want[op] = want.get(op, 0) + 1
+    for op in want:
+        new = until(lambda: [e for e in denials(a) if e["what"] == op and e["brane"] == "@node"], 10)
+        check("%s: in the log" % op, new and len(new) >= want[op], want[op], new)
     check("the agent is as it was", pids(a) == before and a.ready(), before, pids(a))
     check("its pins too", a.pins() == pins)
     now = os.stat(t.log)
@@ -240,6 +367,68 @@ def impostors(a):
         got = subprocess.run(a.argv + change, capture_output=True, timeout=60)
         check("omegad with %s is refused" % name, got.returncode == 5 and b"OM2011" in got.stderr, got)
     shutil.rmtree(other)
+    lib = tempfile.mkdtemp(prefix="omega-lib.") + "/evil.so"
+    shutil.copy("/lib/x86_64-linux-gnu/libcrypt.so.1", lib)
+    for name, how in (("with foreign code", ["env", "LD_PRELOAD=" + lib]), ("with foreign code to audit it",
+                      ["env", "LD_AUDIT=" + lib])):
+        got = subprocess.run(how + ["sh", "-c", "\"$@\" & sleep 1; grep -c evil.so /proc/$!/maps; kill -9 $!", "-"]
+                             + a.argv + ["--state-dir", "/tmp"], capture_output=True, timeout=60)
+        check("omegad %s does not run it" % name, got.stdout.strip().split()[-1:] in ([], [b"0"]), got)
+    for name, how in (("in another root", ["chroot", bound()]), ("in another mount namespace", ["unshare", "-m"]),
+                      ("under a system call filter", [sys.executable, "-c", FILTER]),
+                      ("traced", [sys.executable, "-c", TRACED]),
+                      ("beside a task that shares its root", [sys.executable, "-c", SHARED])):
+        got = subprocess.run(how + a.argv, capture_output=True, timeout=60)
+        check("omegad %s is refused" % name, got.returncode == 5 and b"OM2011" in got.stderr, got)
+    subprocess.run(["umount", "-R", "-l", "/tmp/omega-root"], check=True)
+    copy = tempfile.mkdtemp(prefix="omega-copy.") + "/omegad"
+    shutil.copy(BUILD + "/omegad", copy)
+    got = subprocess.run([copy] + a.argv[1:] + ["--libexec", BUILD], capture_output=True, timeout=60)
+    check("a copy of omegad is refused", got.returncode == 5 and b"OM2011" in got.stderr, got)
+
+
+def bound():
+    """Another mount of the same root, with everything below it."""
+    os.makedirs("/tmp/omega-root", exist_ok=True)
+    mount("/", "/tmp/omega-root", "none", 4096)
+    for path in ("/tmp", "/proc", "/sys", "/run", "/dev", "/sys/fs/bpf"):
+        mount(path, "/tmp/omega-root" + path, "none", 4096)
+    return "/tmp/omega-root"
+
+
+FILTER = """
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+insn = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0x7fff0000))
+prog = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", 1, ctypes.addressof(insn)))
+assert libc.prctl(22, 2, prog) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+TRACED = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+pid = os.fork()
+if not pid:
+    libc.ptrace(0, 0, 0, 0)
+    os.execv(sys.argv[1], sys.argv[1:])
+while True:
+    _, status = os.waitpid(pid, 0)
+    if os.WIFEXITED(status):
+        sys.exit(os.WEXITSTATUS(status))
+    if os.WIFSIGNALED(status):
+        sys.exit(99)
+    libc.ptrace(7, pid, 0, 0)
+"""
+SHARED = """
+import ctypes, os, signal, sys
+libc = ctypes.CDLL(None, use_errno=True)
+# clone(CLONE_FS): a child that shares the root directory and stays
+pid = libc.syscall(56, 0x200 | signal.SIGCHLD, 0, 0, 0, 0)
+if not pid:
+    signal.pause() if os.getppid() == 1 else __import__("time").sleep(20)
+    os._exit(0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 def refused(what):
@@ -281,13 +470,16 @@ def main():
         a.close()
         skip_all("this kernel cannot enforce BPF-LSM")
     a.apply(manifest("held", LOOP))
+    maps = map_id(a.pin_dir() + "/om_branes")
     a.stop()
     a.argv += ["--self-guard", "strict"]
-    a.start()
+    a.start(wait=False)
+    if not until(lambda: "role_failed" in a.log() or a.ready()) or "role_failed" in a.log():
+        sys.exit("Bail out! " + a.log())
     check("the level is told", a.call("Observe.Version").get("self_guard") == "strict", a.log())
     check("a brane from before runs on", until(lambda: "good" in a.output("held")), a.log())
     check("that it is strict is in the log", [e for e in a.events() if e["kind"] == "guard.strict"])
-    tries(a)
+    tries(a, maps)
     comes_back(a)
     released(a)
     check("an orderly end", a.stop() == 0, a.log())

@@ -11,7 +11,40 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-#define OM_SELF_OURS (OM_SELF_TREE | OM_SELF_FILE)
+#define OM_SELF_OURS	 (OM_SELF_TREE | OM_SELF_FILE)
+#define OM_PROC_MAGIC	 0x9fa0
+#define OM_CGROUP2_MAGIC 0x63677270
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct hlist_node___self {
+	void *next;
+};
+struct hlist_head___self {
+	struct hlist_node___self *first;
+};
+struct inode___self {
+	struct hlist_head___self i_dentry;
+};
+struct super_block___self {
+	struct dentry *s_root;
+};
+struct upid___self {
+	int nr;
+};
+struct pid___self {
+	struct upid___self numbers[1];
+};
+struct proc_inode___self {
+	struct pid___self *pid;
+	struct inode vfs_inode;
+};
+struct dentry___self {
+	struct hlist_node___self d_u;
+};
+struct dentry___late {
+	struct hlist_node___self d_alias;
+};
+#pragma clang attribute pop
 
 #define OM_SELF_NAME(hook_, prog_, need_, which_, ...)                \
 	SEC("lsm/" #hook_)                                            \
@@ -84,16 +117,102 @@ int BPF_PROG(om_self_rename, struct inode *from_dir, struct dentry *from, struct
 	OM_RETURN(om_deny_path(&c, from, 0), OM_EPERM);
 }
 
+/*
+ * Another file than the one that its path leads to: an overlay opens the file below itself and keeps its own path.
+ * Any name that the inode has says where it lies.
+ */
+static __always_inline __u64 om_self_alias(struct file *file)
+{
+	struct inode___self *inode = (struct inode___self *)file->f_inode;
+	__u64 first = (__u64)BPF_CORE_READ(inode, i_dentry.first);
+
+	if (!first)
+		return 0;
+	/* Its name until 7.0 or so; later kernels have it without the union. */
+	if (bpf_core_field_exists(((struct dentry___self *)0)->d_u))
+		return first - __builtin_preserve_field_info(((struct dentry___self *)0)->d_u,
+							     BPF_FIELD_BYTE_OFFSET);
+	return first - __builtin_preserve_field_info(((struct dentry___late *)0)->d_alias,
+						     BPF_FIELD_BYTE_OFFSET);
+}
+
+/*
+ * 1: nobody knows where D lies: opened by a file handle, it has no parent, though it is no root. On a file system
+ * that holds something of the agent's it could be that.
+ */
+static __always_inline int om_self_lost(struct dentry *d)
+{
+	struct super_block___self *sb = (struct super_block___self *)d->d_sb;
+
+	if (d->d_parent != d || (__u64)BPF_CORE_READ(sb, s_root) == (__u64)d)
+		return 0;
+	return om_self_id(OM_SELF_DEV, d->d_sb->s_dev);
+}
+
+/* Files that steer a process (oom_score_adj and others), or all of them at once (sysrq-trigger). */
+static __always_inline int om_self_proc(struct file *file, struct dentry *d)
+{
+	__u32 off = __builtin_preserve_field_info(((struct proc_inode___self *)0)->vfs_inode,
+						  BPF_FIELD_BYTE_OFFSET);
+	struct proc_inode___self *proc = (void *)((__u64)file->f_inode - off);
+	struct pid___self *pid = BPF_CORE_READ(proc, pid);
+	struct dentry *parent = d->d_parent;
+	__u64 word = 0;
+	__u32 nr;
+
+	if (pid) {
+		nr = (__u32)BPF_CORE_READ(pid, numbers[0].nr);
+		return bpf_map_lookup_elem(&om_self_pids, &nr) != 0;
+	}
+	if (parent->d_parent != parent || d->d_name.len != 13)
+		return 0;
+	bpf_probe_read_kernel(&word, sizeof(word), d->d_name.name);
+	return (word & 0x00ffffffffffffffull) == OM_WORD("sysrq-t");
+}
+
+/* Control files of a cgroup that the agent is in. Others may join it; the init system may set its limits. */
+static __always_inline int om_self_steers(struct dentry *d)
+{
+	struct inode *dir = d->d_parent->d_inode;
+	__u64 word = 0;
+	char what;
+
+	if (!(om_self_inode(dir) & OM_SELF_STEER))
+		return 0;
+	bpf_probe_read_kernel(&word, sizeof(word), d->d_name.name);
+	what = (char)(word >> 56);
+	if ((word & 0x00ffffffffffffffull) != OM_WORD("cgroup."))
+		what = 0;
+	if (bpf_get_current_pid_tgid() >> 32 == 1)
+		return what == 'k' || what == 'f';
+	return what != 'p' && what != 't';
+}
+
 SEC("lsm/file_open")
 int BPF_PROG(om_self_open, struct file *file)
 {
 	struct dentry *d = file->f_path.dentry;
 	__u32 mode = file->f_mode, flags;
+	unsigned long magic;
 	struct om_ctx c;
+	__u64 alias;
 
 	if (!om_self_on())
 		return 0;
 	flags = om_self_dentry(d);
+	if (mode & OM_FMODE_WRITE) {
+		magic = d->d_sb->s_magic;
+		if (magic == OM_PROC_MAGIC && om_self_proc(file, d))
+			flags |= OM_SELF_FILE;
+		else if (magic == OM_CGROUP2_MAGIC && om_self_steers(d))
+			flags |= OM_SELF_FILE;
+		else if (om_self_lost(d))
+			flags |= OM_SELF_FILE;
+	}
+	if (!flags && (__u64)file->f_inode != (__u64)d->d_inode) {
+		alias = om_self_alias(file);
+		flags = alias ? om_self_address(alias) : 0;
+	}
 	if (!(flags & OM_SELF_OURS))
 		return 0;
 	if (!(mode & OM_FMODE_WRITE) && !(flags & OM_SELF_SECRET))

@@ -30,6 +30,10 @@ struct nsproxy___self {
 struct seccomp___self {
 	int mode;
 };
+struct mount___self {
+	struct vfsmount mnt;
+	int mnt_id;
+};
 struct task_struct___self {
 	unsigned int ptrace;
 	struct nsproxy___self *nsproxy;
@@ -97,25 +101,58 @@ int BPF_PROG(om_self_exec, struct linux_binprm *bprm)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct om_self_task *label, fresh = {};
-	__u32 flags, who;
+	__u32 flags, who, pid, one = 1;
 
 	if (!om_self_on())
 		return 0;
 	who = om_self_who(task);
+	pid = (__u32)task->tgid;
 	flags = om_self_inode(bprm->file->f_inode);
 	if (who == OM_SELF_AGENT && (flags & (OM_SELF_MAIN | OM_SELF_ROLE))) {
 		/* A brane's workload that is one of our own programs is a workload. */
-		if (!om_self_braned())
+		if (!om_self_braned()) {
+			bpf_map_update_elem(&om_self_pids, &pid, &one, BPF_ANY);
 			return 0;
+		}
 	} else if ((flags & OM_SELF_MAIN) && !om_self_braned() &&
 		   om_self_alone((void *)bprm, task)) {
 		fresh.who = OM_SELF_CANDIDATE;
 	}
 	label = bpf_task_storage_get(&om_self_tasks, task, &fresh,
 				     fresh.who ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
-	if (label)
+	if (label) {
 		label->who = fresh.who;
+		bpf_map_delete_elem(&om_self_pids, &pid);
+	}
 	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(om_self_exit, struct task_struct *task)
+{
+	__u32 pid = (__u32)task->tgid;
+
+	if (task->pid == task->tgid)
+		bpf_map_delete_elem(&om_self_pids, &pid);
+	return 0;
+}
+
+/* 1: what TASK calls "/" is what the agent does: names that it opens lead where the agent's did. */
+static __always_inline int om_self_rooted(const struct om_self_state *state,
+					  struct task_struct *task)
+{
+	__u32 off = __builtin_preserve_field_info(((struct mount___self *)0)->mnt,
+						  BPF_FIELD_BYTE_OFFSET);
+	__u64 mnt = (__u64)BPF_CORE_READ(task, fs, root.mnt);
+	struct mount___self *m = (struct mount___self *)(mnt - off);
+	struct dentry *root = BPF_CORE_READ(task, fs, root.dentry);
+	struct om_self_key key = {};
+
+	key.dev = BPF_CORE_READ(root, d_sb, s_dev);
+	key.ino = BPF_CORE_READ(root, d_inode, i_ino);
+	key.gen = BPF_CORE_READ(root, d_inode, i_generation);
+	return (__u32)BPF_CORE_READ(m, mnt_id) == state->root_mnt &&
+	       (om_self_entry(&key) & OM_SELF_ROOT);
 }
 
 /* OM_SELF_* of the directory that the current task has open as FD. */
@@ -143,9 +180,10 @@ int om_self_claim(struct om_self_claim_args *args)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct om_self_state *state = om_self_on();
 	struct om_self_task *label;
+	__u32 pid, one = 1;
 
 	args->granted = 0;
-	if (!state || state->mnt_ns != om_mnt_ns(task))
+	if (!state || state->mnt_ns != om_mnt_ns(task) || !om_self_rooted(state, task))
 		return 0;
 	label = bpf_task_storage_get(&om_self_tasks, task, 0, 0);
 	if (!label || label->who != OM_SELF_CANDIDATE)
@@ -159,6 +197,8 @@ int om_self_claim(struct om_self_claim_args *args)
 	for (int i = 0; i < (int)(OM_SELF_OPTS / sizeof(__u64)); i++)
 		if (args->opts[i] != state->opts[i])
 			return 0;
+	pid = (__u32)BPF_CORE_READ(task, tgid);
+	bpf_map_update_elem(&om_self_pids, &pid, &one, BPF_ANY);
 	label->who = OM_SELF_AGENT;
 	args->granted = 1;
 	return 0;
@@ -209,6 +249,15 @@ int BPF_PROG(om_self_kill, struct task_struct *target, void *info, int sig)
 	OM_RETURN(om_self_deny_task(&c, target, OM_OP_SIGNAL, (__u32)sig), OM_EPERM);
 }
 
+/* A descriptor's owner is sent any signal that its holder names. Nothing of the agent's waits for one. */
+SEC("lsm/file_send_sigiotask")
+int BPF_PROG(om_self_sigio, struct task_struct *target)
+{
+	if (!om_self_on() || om_self_who(target) != OM_SELF_AGENT)
+		return 0;
+	OM_RETURN(1, OM_EPERM);
+}
+
 #define OM_SELF_STEERED(hook_)                                                       \
 	SEC("lsm/" #hook_)                                                           \
 	int BPF_PROG(om_self_##hook_, struct task_struct *target)                    \
@@ -232,13 +281,6 @@ OM_SELF_STEERED(task_movememory)
 OM_SELF_STEERED(task_setrlimit)
 
 /* --- BPF objects --- */
-
-static __always_inline int om_self_id(__u32 kind, __u32 id)
-{
-	struct om_self_id key = {.kind = kind, .id = id};
-
-	return bpf_map_lookup_elem(&om_self_ids, &key) != 0;
-}
 
 static __always_inline int om_self_deny_bpf(struct om_ctx *c, __u32 cmd, __u32 kind, __u32 id)
 {
