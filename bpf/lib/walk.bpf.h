@@ -25,7 +25,7 @@
  * ends here, at a tenth of what a look-up costs. There is no cache of verdicts: anybody on the host may
  * move a directory, and a granted verdict that outlived the move would be a hole. This is about entries,
  * which the loader alone writes, and never zero while there is one. Were it, only a grant would be missed:
- * where more could be (om_exact), it is not asked.
+ * where more could be (exact), it is not asked.
  */
 static __always_inline int om_maybe(__u64 base, __u64 ino)
 {
@@ -35,19 +35,25 @@ static __always_inline int om_maybe(__u64 base, __u64 ino)
 	return w && w->count[place & 7];
 }
 
-/* Which rights of the object's own entry count. */
-#define OM_OWN_NONE 0 /* what the name would give to whatever stands there */
-#define OM_OWN_TREE 1 /* what stays with a directory's content when it is moved */
-#define OM_OWN_ALL  2
+/*
+ * 1: om_objects is to be asked about INO. One branch on both reasons: were there two, the verifier would
+ * follow each further step of the walk twice.
+ */
+static __always_inline int om_asked(__u64 base, __u64 ino, __u32 exact)
+{
+	__u32 ask = exact | (__u32)om_maybe(base, ino);
+
+	asm volatile("" : "+r"(ask));
+	return ask != 0;
+}
 
 /*
- * 1: a hidden entry could give rights. Entries that take them away; and OM_OWN_NONE, which asks what a
- * move would give: a grant that is missed there and found later was gained.
+ * Which rights of the object's own entry count, as a mask: those of its self entry. NAME: none at all, D is
+ * a name and what it would give to whatever stands there is asked. TREE: what stays with a directory's
+ * content when it is moved.
  */
-static __always_inline int om_exact(__u32 policy, int own)
-{
-	return (policy & OM_POLICY_EXACT) || own == OM_OWN_NONE;
-}
+#define OM_SELF_ALL  0xffffffffu
+#define OM_SELF_TREE 0u
 
 struct om_far {
 	struct om_object_key key;
@@ -67,7 +73,7 @@ static long om_far_step(__u32 i, struct om_far *far)
 		return 1;
 	far->dentry = (__u64)parent;
 	far->key.ino = BPF_CORE_READ(parent, d_inode, i_ino);
-	if (!far->exact && !om_maybe(far->base, far->key.ino))
+	if (!om_asked(far->base, far->key.ino, far->exact))
 		return 0;
 	far->key.gen = BPF_CORE_READ(parent, d_inode, i_generation);
 	val = bpf_map_lookup_elem(&om_objects, &far->key);
@@ -97,26 +103,33 @@ static __noinline __u32 om_missing_far(struct om_object_key *key, struct dentry 
  * are asked of the directory that holds the name, so the directory's own entry gives them as well.
  * EXEC of an object that is bound to contents comes back as EXEC_BOUND; trees around it give nothing.
  */
-static __noinline __u32 om_missing(__u32 policy, struct dentry *d, __u32 need, int own)
+static __noinline __u32 om_missing(__u32 policy, struct dentry *d, __u32 need, __u32 self_mask,
+				   int name_only)
 {
 	struct om_object_key key = {};
 	struct inode *inode = d->d_inode;
 	struct om_object_val *val;
 	struct dentry *name = d;
-	int exact = om_exact(policy, own);
+	/*
+	 * A hidden entry could give rights: entries that take them away, and what a name would give, since
+	 * a grant that is missed there and found later was gained.
+	 */
+	__u32 exact = (policy & OM_POLICY_EXACT) | (__u32)name_only;
 	__u64 base;
 
 	key.policy = policy;
 	key.dev = d->d_sb->s_dev;
+	key.gen =
+		policy; /* any number that the verifier does not know: a known zero is a state of its own */
 	base = om_filter_base(key.policy, key.dev);
-	if (own != OM_OWN_NONE && om_exists(d) && inode) {
+	if (!name_only && om_exists(d) && inode) {
 		key.ino = inode->i_ino;
 		key.gen = inode->i_generation;
 		val = 0;
-		if (exact || om_maybe(base, key.ino))
+		if (om_asked(base, key.ino, exact))
 			val = bpf_map_lookup_elem(&om_objects, &key);
 		if (val) {
-			__u32 self = own == OM_OWN_ALL ? val->self : 0;
+			__u32 self = val->self & self_mask;
 
 			if (val->tree & OM_MAY_NEVER)
 				return need;
@@ -124,17 +137,19 @@ static __noinline __u32 om_missing(__u32 policy, struct dentry *d, __u32 need, i
 				return OM_MAY_EXEC_BOUND | (need & ~OM_MAY_EXEC & ~self);
 			/* CREATE on an object means "in it", not "this name". */
 			need &= ~((self | val->tree) & ~OM_MAY_CREATE);
+			if (!need)
+				return 0;
 		}
 	}
 	for (int i = 0; i < OM_WALK_NEAR; i++) {
 		struct dentry *parent = d->d_parent;
 
-		if (!need || parent == d)
+		if (parent == d)
 			return need;
 		inode = parent->d_inode;
 		key.ino = inode->i_ino;
 		d = parent;
-		if (!exact && !om_maybe(base, key.ino))
+		if (!om_asked(base, key.ino, exact))
 			continue;
 		key.gen = inode->i_generation;
 		val = bpf_map_lookup_elem(&om_objects, &key);
@@ -148,9 +163,12 @@ static __noinline __u32 om_missing(__u32 policy, struct dentry *d, __u32 need, i
 				if (need && val->patterns)
 					need &= ~om_pattern_rights(&key, val->patterns, name);
 			}
+			/* Asked where it changes only: elsewhere the verifier knows, and follows both. */
+			if (!need)
+				return 0;
 		}
 	}
-	return need ? om_missing_far(&key, d, need, exact) : 0;
+	return om_missing_far(&key, d, need, exact);
 }
 
 /* As om_missing, for the brane of C. */
@@ -158,7 +176,7 @@ static __always_inline __u32 om_file_missing(const struct om_ctx *c, struct dent
 {
 	if (c->flags & OM_SLOT_DENY_ALL)
 		return need;
-	return om_missing(c->policy, d, need, OM_OWN_ALL);
+	return om_missing(c->policy, d, need, OM_SELF_ALL, 0);
 }
 
 #endif
