@@ -27,6 +27,7 @@
 #define BRANE	 1u
 #define POLICY	 1u
 #define OPS_RING 1000ul /* recorded denials a run: the ring holds no more than 4,000 */
+#define OPS_FILL 5000ul
 
 enum place {
 	AT_ROOT,   /* in the root cgroup */
@@ -37,7 +38,7 @@ enum place {
 struct row {
 	const char *what, *prog, *dir;
 	enum place at;
-	bool records;
+	bool records, full; /* denied: into the ring; or with the ring full */
 	struct bench_samples s;
 };
 
@@ -70,7 +71,8 @@ static struct row rows[] = {
 	{.what = "denied, ring full: counted, 6 deep",
 	 .prog = "decide",
 	 .dir = "other/1/2/3/4/5/6",
-	 .at = AT_BRANE},
+	 .at = AT_BRANE,
+	 .full = true},
 	{.what = "shape: 400-byte path key, a hash look-up for each of 6 components",
 	 .prog = "path_hash"},
 	{.what = "shape: 64 rules scanned, the last one fits", .prog = "linear"},
@@ -151,15 +153,32 @@ static int ignore(void *ctx, void *data, size_t len)
 	return 0;
 }
 
+/* How many denials of the measured brane went into the ring. */
+static uint64_t recorded(void)
+{
+	uint32_t brane = BRANE;
+	struct om_stat st;
+
+	if (bpf_map_lookup_elem(map_fd("om_stats"), &brane, &st))
+		bench_die("om_stats", NULL);
+	return st.events;
+}
+
 static void run_row(struct row *r)
 {
 	unsigned long n = r->records ? OPS_RING : ops;
 	bool granted = r->at == AT_BRANE && r->dir && !strncmp(r->dir, "granted", 7);
 	struct core_args a;
+	uint64_t before;
 
 	if (r->records && ring_buffer__consume(ring) < 0)
 		bench_die("ring", NULL);
+	if (r->full)
+		(void)in_child(r->at, r->dir, r->prog, OPS_FILL);
+	before = recorded();
 	a = in_child(r->at, r->dir, r->prog, n);
+	if (recorded() - before != (r->records ? n : 0))
+		bench_die("denials that were to be recorded were not", NULL);
 	/* A figure of the wrong verdict is worth nothing. */
 	if (r->at == AT_BRANE && r->dir && (a.sum != (granted ? 0 : n)))
 		bench_die("a verdict is wrong", NULL);
