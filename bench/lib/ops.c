@@ -44,7 +44,7 @@ static int make_remove(const char *path)
 	return rmdir(path) ? -errno : 0;
 }
 
-/* Not a program: the kernel asks, reads it, and then knows no way to run it. */
+/* Text: the kernel asks, reads it, and then knows no way to run it; for zeroes it would look for a module. */
 static int execute(const char *path)
 {
 	char *const none[] = {NULL};
@@ -204,7 +204,7 @@ int ops_make(const char *dir)
 		}
 		snprintf(p + at, sizeof(paths[0]) - at, "/file");
 		fd = open(p, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
-		if (fd < 0 || ftruncate(fd, 4096))
+		if (fd < 0 || write(fd, "text", 4) != 4 || ftruncate(fd, 4096))
 			return -errno;
 		close(fd);
 	}
