@@ -133,7 +133,7 @@ BPF_SRC  := $(sort $(wildcard bpf/*.bpf.c bpf/self/*.bpf.c))
 BPF_HDRS := $(wildcard bpf/*.h bpf/lib/*.h include/omega/abi/*.h include/omega/limits.h)
 BPF_SKEL := $(patsubst bpf/%.bpf.c,$(O)/gen/%.skel.h,$(BPF_SRC))
 
-BPF_CC   := $(CLANG) -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -Werror -Wno-unused-parameter -D__TARGET_ARCH_x86 \
+BPF_CC   := $(CLANG) -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -Werror -Wno-unused-parameter -D__TARGET_ARCH_x86 $(if $(FAULTS),-DOMEGA_FAULTS) \
 	    -Iinclude -I. -I/usr/include/$(shell gcc -print-multiarch)
 
 $(O)/bpf/%.bpf.o: bpf/%.bpf.c $(BPF_HDRS)

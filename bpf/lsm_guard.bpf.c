@@ -58,7 +58,8 @@ int BPF_PROG(om_task_alloc, struct task_struct *task, unsigned long clone_flags)
 		OM_RETURN(om_deny_plain(&c, OM_OP_SCOPE), OM_EPERM);
 	}
 	fresh.brane = c.brane;
-	if (bpf_task_storage_get(&om_tasks, task, &fresh, BPF_LOCAL_STORAGE_GET_F_CREATE))
+	if (OM_FAIL(OM_FAULT_LABEL, 0,
+		    bpf_task_storage_get(&om_tasks, task, &fresh, BPF_LOCAL_STORAGE_GET_F_CREATE)))
 		return 0;
 	/* A child without a label could shed its brane by leaving the cgroup: there is no child. */
 	OM_HOOK(&c, "task_alloc");

@@ -51,7 +51,7 @@ static __always_inline int om_addr_read(struct om_event_net *n, const void *addr
 
 	if (sock_family != OM_AF_INET && sock_family != OM_AF_INET6)
 		return OM_ADDR_BAD;
-	if (len < 2 || bpf_probe_read_kernel(raw, 8, addr))
+	if (len < 2 || OM_FAIL(OM_FAULT_ADDR, -1, bpf_probe_read_kernel(raw, 8, addr)))
 		return OM_ADDR_BAD;
 	family = (__u16)raw[0];
 	if (family == OM_AF_UNSPEC) {
@@ -129,7 +129,8 @@ int BPF_PROG(om_socket_post_create, struct socket *sock, int family, int type, i
 		return 0;
 	label.brane = c.brane;
 	/* Without a label the socket is a stranger to its own brane: less is allowed, never more. */
-	bpf_sk_storage_get(&om_socks, sk, &label, BPF_SK_STORAGE_GET_F_CREATE);
+	(void)OM_FAIL(OM_FAULT_SOCK, 0,
+		      bpf_sk_storage_get(&om_socks, sk, &label, BPF_SK_STORAGE_GET_F_CREATE));
 	return 0;
 }
 

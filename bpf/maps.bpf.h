@@ -19,6 +19,7 @@
 #include <omega/abi/policy.h>
 #include <omega/abi/siphash.h>
 #include <omega/limits.h>
+#include "bpf/lib/fault.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -56,7 +56,7 @@ __noinline int om_emit_absent(struct om_ctx *c, __u64 name)
 
 	if (!c)
 		return 0;
-	e = bpf_ringbuf_reserve(&om_events, sizeof(*e), 0);
+	e = OM_FAIL(OM_FAULT_RING, 0, bpf_ringbuf_reserve(&om_events, sizeof(*e), 0));
 	if (!e) {
 		/* Without room the path cannot be hashed either: counted with what found the ring full. */
 		st = om_stat_of(c->brane);

@@ -96,7 +96,7 @@ __noinline int om_emit_content(struct om_ctx *c)
 	if (!st)
 		return om_verdict(c);
 	seq = __sync_fetch_and_add(&st->seq, 1);
-	e = bpf_ringbuf_reserve(&om_events, sizeof(*e), 0);
+	e = OM_FAIL(OM_FAULT_RING, 0, bpf_ringbuf_reserve(&om_events, sizeof(*e), 0));
 	if (!e) {
 		om_fold_full(c, st);
 		return om_verdict(c);

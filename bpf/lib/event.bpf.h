@@ -74,7 +74,8 @@ static __always_inline int om_fold_repeat(const struct om_ctx *c, __u64 hash)
 	struct om_stat *st;
 
 	if (!fold) {
-		if (!bpf_map_update_elem(&om_folds, &key, &fresh, BPF_NOEXIST))
+		if (!OM_FAIL(OM_FAULT_FOLD, -1,
+			     bpf_map_update_elem(&om_folds, &key, &fresh, BPF_NOEXIST)))
 			return 0;
 		fold = bpf_map_lookup_elem(&om_folds, &key);
 		if (!fold)
@@ -154,7 +155,7 @@ __noinline int om_emit(struct om_ctx *c, struct om_body *body, __u32 kind)
 	if (!st)
 		return om_verdict(c);
 	seq = __sync_fetch_and_add(&st->seq, 1);
-	e = bpf_ringbuf_reserve(&om_events, sizeof(*e), 0);
+	e = OM_FAIL(OM_FAULT_RING, 0, bpf_ringbuf_reserve(&om_events, sizeof(*e), 0));
 	if (!e) {
 		om_fold_full(c, st);
 		return om_verdict(c);

@@ -71,9 +71,11 @@ static long om_path_up(__u32 i, struct om_path_walk *w)
 		return 1;
 	}
 	asm volatile("" : "+r"(len));
-	n = bpf_probe_read_kernel_str(&w->e->path[len], 256, name);
-	if (n <= 0 || n > 256)
+	n = OM_FAIL(OM_FAULT_NAME, -1, bpf_probe_read_kernel_str(&w->e->path[len], 256, name));
+	if (n <= 0 || n > 256) {
+		w->truncated = 1;
 		return 1;
+	}
 	/* The string's NUL becomes the separator. */
 	len += (__u64)n - 1;
 	if (len >= OM_EVENT_PATH_MAX)
@@ -107,7 +109,7 @@ static __always_inline void om_path_fill(struct om_event_path *e, const struct o
 	e->gen = BPF_CORE_READ(d, d_inode, i_generation);
 	e->dev = BPF_CORE_READ(d, d_sb, s_dev);
 	e->pad = 0;
-	steps = bpf_loop(OM_PATH_STEPS, om_path_up, &w, 0);
+	steps = OM_FAIL(OM_FAULT_PARENT, -1, bpf_loop(OM_PATH_STEPS, om_path_up, &w, 0));
 	if (steps < 0 || steps == OM_PATH_STEPS || w.truncated)
 		e->head.flags |= OM_EVENT_TRUNCATED;
 	e->path_len = (__u32)w.len;
@@ -130,7 +132,7 @@ __noinline int om_emit_path(struct om_ctx *c)
 	if (!st)
 		return om_verdict(c);
 	seq = __sync_fetch_and_add(&st->seq, 1);
-	e = bpf_ringbuf_reserve(&om_events, sizeof(*e), 0);
+	e = OM_FAIL(OM_FAULT_RING, 0, bpf_ringbuf_reserve(&om_events, sizeof(*e), 0));
 	if (!e) {
 		om_fold_full(c, st);
 		return om_verdict(c);

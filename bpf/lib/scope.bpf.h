@@ -152,7 +152,9 @@ static __always_inline int om_scope(struct om_ctx *c)
 			return 0;
 		/* Labelling may fail for want of memory: then the cgroup alone decides, as it just did. */
 		fresh.brane = c->brane;
-		bpf_task_storage_get(&om_tasks, task, &fresh, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		(void)OM_FAIL(OM_FAULT_LABEL, 0,
+			      bpf_task_storage_get(&om_tasks, task, &fresh,
+						   BPF_LOCAL_STORAGE_GET_F_CREATE));
 		return (c->flags & (OM_SLOT_KERNEL | OM_SLOT_DENY_ALL)) != 0;
 	}
 	if (!om_slot_get(by_label, c, &own)) {
