@@ -38,6 +38,7 @@ enum place {
 struct row {
 	const char *what, *prog, *dir;
 	enum place at;
+	bool exact;	    /* under a policy that does not ask the filter */
 	bool records, full; /* denied: into the ring; or with the ring full */
 	struct bench_samples s;
 };
@@ -63,6 +64,11 @@ static struct row rows[] = {
 	 .prog = "decide",
 	 .dir = "granted/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16",
 	 .at = AT_BRANE},
+	{.what = "granted, 6 deep, policy with entries that take rights away",
+	 .prog = "decide",
+	 .dir = "granted/1/2/3/4/5/6",
+	 .at = AT_BRANE,
+	 .exact = true},
 	{.what = "denied and recorded, 6 deep",
 	 .prog = "decide",
 	 .dir = "other/1/2/3/4/5/6",
@@ -164,6 +170,17 @@ static uint64_t recorded(void)
 	return st.events;
 }
 
+/* The measured brane's slot: its policy exists twice, filtered and not. */
+static void publish(bool exact)
+{
+	const struct om_slot slot = {.brane = BRANE,
+				     .policy = exact ? POLICY | OM_POLICY_EXACT : POLICY,
+				     .flags = OM_SLOT_KERNEL,
+				     .cgid = cgid[AT_BRANE]};
+
+	put("om_branes", &slot.brane, &slot);
+}
+
 static void run_row(struct row *r)
 {
 	unsigned long n = r->records ? OPS_RING : ops;
@@ -173,6 +190,7 @@ static void run_row(struct row *r)
 
 	if (r->records && ring_buffer__consume(ring) < 0)
 		bench_die("ring", NULL);
+	publish(r->exact);
 	if (r->full)
 		(void)in_child(r->at, r->dir, r->prog, OPS_FILL);
 	before = recorded();
@@ -218,6 +236,9 @@ static void fill(uint32_t grants, uint32_t branes)
 	struct om_config cfg = {.abi = OM_ABI_VERSION, .cgroup_level = 2, .parent_cgid = parent_id};
 
 	put("om_config", &zero, &cfg);
+	key.policy |= OM_POLICY_EXACT;
+	grant(&key);
+	key.policy = POLICY;
 	for (uint32_t b = 0; b < branes; b++) {
 		struct om_slot slot = {.brane = BRANE + b,
 				       .policy = POLICY + b,
