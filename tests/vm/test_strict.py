@@ -14,6 +14,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -308,6 +309,44 @@ def map_id(path):
     return json.loads(got.stdout)["id"]
 
 
+def shim(a):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+        s.connect(a.run + "/shim.sock")
+
+
+def workload(a):
+    """The brane's own process, out of its cgroup: its programs and limits would be gone."""
+    t = Target()
+    with open(a.cgroup + "/held/cgroup.procs") as f:
+        t.pids = [int(f.readline())]
+    moved(t)
+
+
+# What there is only one of: it must work before the guard is strict, and after its release.
+ALONE = (
+    ("net.unix", "connect to the shims' socket", shim),
+    ("file.write", "sysrq", lambda a: put("/proc/sysrq-trigger", "h")),
+    ("system", "/proc/kcore", lambda a: read("/proc/kcore")),
+    ("scope", "move a brane's process", workload),
+)
+HARM = (("mount", "umount what leads to it", lambda a: umount(os.path.dirname(a.dir))),
+        ("mount", "umount the pins", lambda a: umount("/sys/fs/bpf")),
+        ("file.write", "kill all branes", lambda a: put(a.cgroup + "/cgroup.kill", "1")))
+
+
+def umount(path):
+    if libc.umount2(path.encode(), 2):
+        raise OSError(ctypes.get_errno(), "umount")
+
+
+def alone(a, when, strict):
+    for op, name, way in ALONE + (HARM if strict else ()):
+        got = refused(lambda: way(a))
+        check("%s: %s" % (when, name), got == 1 if strict else got is None, got)
+    for op, name, way in ALONE if strict else ():
+        check("%s: %s: in the log" % (when, name), until(lambda: [e for e in denials(a) if e["what"] == op], 10))
+
+
 def denials(a):
     return [e for e in a.events() if e["rule"] == "self-guard"]
 
@@ -453,6 +492,7 @@ def released(a):
     check("the operator releases it", code == 0, out, err)
     check("that is in the log", [e for e in a.events() if e["kind"] == "operator.release"])
     check("the level is told", a.call("Observe.Version").get("self_guard") == "brane")
+    alone(a, "released", False)
     check("root reaches it again", refused(lambda: read(a.state + "/substrate.key")) is None)
     a.argv = a.argv[:-2]
     a.stop(signal.SIGKILL)
@@ -471,6 +511,7 @@ def main():
         skip_all("this kernel cannot enforce BPF-LSM")
     a.apply(manifest("held", LOOP))
     maps = map_id(a.pin_dir() + "/om_branes")
+    alone(a, "before", False)
     a.stop()
     a.argv += ["--self-guard", "strict"]
     a.start(wait=False)
@@ -480,6 +521,7 @@ def main():
     check("a brane from before runs on", until(lambda: "good" in a.output("held")), a.log())
     check("that it is strict is in the log", [e for e in a.events() if e["kind"] == "guard.strict"])
     tries(a, maps)
+    alone(a, "strict", True)
     comes_back(a)
     released(a)
     check("an orderly end", a.stop() == 0, a.log())
