@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -23,6 +24,7 @@
 #include <unistd.h>
 #include <linux/bpf.h>
 #include <linux/perf_event.h>
+#include <linux/sched.h>
 #include <cmocka.h>
 
 #include <tests/util/brane.h>
@@ -61,6 +63,79 @@ static int do_unshare(void *arg)
 	if (unshare(CLONE_NEWCGROUP | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC))
 		return 200;
 	return try_secret();
+}
+
+/* Its parents are gone: somebody outside has taken it over. */
+static int do_orphan(void *arg)
+{
+	unsigned char ret = 200;
+	int p[2];
+
+	if (pipe(p))
+		return 201;
+	if (!fork()) {
+		pid_t parent = getpid();
+
+		if (!fork()) {
+			while (getppid() == parent)
+				usleep(1000);
+			ret = (unsigned char)try_secret();
+			_exit(write(p[1], &ret, 1) != 1);
+		}
+		_exit(0);
+	}
+	close(p[1]);
+	return read(p[0], &ret, 1) == 1 ? ret : 202;
+}
+
+static void *thread_tries(void *arg)
+{
+	return (void *)(intptr_t)try_secret();
+}
+
+static int do_thread(void *arg)
+{
+	void *ret = NULL;
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, thread_tries, NULL) || pthread_join(t, &ret))
+		return 200;
+	return (int)(intptr_t)ret;
+}
+
+/* Into the host's namespaces, by descriptors that were open before: it could open none of them itself. */
+#define NAMESPACES 5
+static int do_setns(void *arg)
+{
+	const int *fds = arg;
+
+	if (open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC) >= 0 || errno != EACCES ||
+	    unshare(CLONE_NEWCGROUP | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET))
+		return 200;
+	for (int i = 0; i < NAMESPACES; i++)
+		if (setns(fds[i], 0))
+			return 201;
+	return try_secret();
+}
+
+/* Born into the cgroup of the descriptor ARG: the child's errno + 100, or that of the birth. */
+static int do_clone_into(void *arg)
+{
+	struct clone_args a = {
+		.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (__u64) * (int *)arg};
+	pid_t pid = (pid_t)syscall(SYS_clone3, &a, sizeof(a));
+	int st;
+
+	if (pid < 0)
+		return errno;
+	if (!pid)
+		_exit(100 + try_secret());
+	return waitpid(pid, &st, 0) == pid && WIFEXITED(st) ? WEXITSTATUS(st) : 200;
+}
+
+static int do_traceme(void *arg)
+{
+	return ptrace(PTRACE_TRACEME, 0, NULL, NULL) ? errno : 0;
 }
 
 /* Passes a hook, which labels it; waits, so that the parent can move it; then tries. */
@@ -116,6 +191,100 @@ static void test_inherit(void **state)
 			      "file_open"));
 	assert_true(tb_expect(&tb, "namespaces", do_unshare, NULL, EACCES, 1, OM_OP_FILE_READ,
 			      "file_open"));
+}
+
+static void test_births(void **state)
+{
+	int root = open("/sys/fs/cgroup", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int own = open(tb.cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	static const char *const names[NAMESPACES] = {"/proc/1/ns/mnt", "/proc/1/ns/uts",
+						      "/proc/1/ns/ipc", "/proc/1/ns/cgroup",
+						      "/proc/1/ns/net"};
+	int ns[NAMESPACES];
+
+	assert_true(root >= 0 && own >= 0);
+	assert_true(
+		tb_expect(&tb, "orphan", do_orphan, NULL, EACCES, 1, OM_OP_FILE_READ, "file_open"));
+	assert_true(
+		tb_expect(&tb, "thread", do_thread, NULL, EACCES, 1, OM_OP_FILE_READ, "file_open"));
+	for (int i = 0; i < NAMESPACES; i++)
+		ns[i] = open(names[i], O_RDONLY | O_CLOEXEC);
+	assert_true(tb_expect(&tb, "setns", do_setns, ns, EACCES, 2, OM_OP_FILE_READ, "file_open"));
+	for (int i = 0; i < NAMESPACES; i++)
+		close(ns[i]);
+	assert_true(tb_expect(&tb, "born into the root", do_clone_into, &root, EPERM, 1,
+			      OM_OP_SCOPE, "task_alloc"));
+	assert_true(tb_expect(&tb, "born into its own", do_clone_into, &own, EPERM, 1, OM_OP_SCOPE,
+			      "task_alloc"));
+	/* By somebody outside, who is outside still; so are those whom he has elsewhere. */
+	(void)tb_events(&tb);
+	assert_int_equal(do_clone_into(&own), 100 + EACCES);
+	assert_int_equal(tb_events(&tb), 1);
+	assert_int_equal(do_clone_into(&root), 100);
+	assert_int_equal(try_secret(), 0);
+	close(root);
+	close(own);
+}
+
+/* A child that was born before its parent was enrolled stays where it is; one born after is inside. */
+static void test_late(void **state)
+{
+	int go[2], first[2];
+	unsigned char ret = 255;
+	pid_t pid;
+
+	assert_int_equal(pipe(go), 0);
+	assert_int_equal(pipe(first), 0);
+	(void)tb_events(&tb);
+	pid = fork();
+	if (!pid) {
+		char c;
+		int st;
+
+		if (!fork()) {
+			ret = read(go[0], &c, 1) == 1 ? (unsigned char)try_secret() : 255;
+			_exit(write(first[1], &ret, 1) != 1);
+		}
+		tb_enter(tb.cgroup);
+		if (write(go[1], "x", 1) != 1 || try_secret() != EACCES)
+			_exit(200);
+		if (!fork())
+			_exit(try_secret());
+		for (int i = 0; i < 2; i++)
+			if (wait(&st) > 0 && WIFEXITED(st) && WEXITSTATUS(st) == EACCES)
+				_exit(0);
+		_exit(201);
+	}
+	assert_int_equal(tb_wait(pid), 0);
+	assert_int_equal(read(first[0], &ret, 1), 1);
+	assert_int_equal(ret, 0);
+	assert_int_equal(tb_events(&tb), 2);
+	for (int i = 0; i < 2; i++) {
+		close(go[i]);
+		close(first[i]);
+	}
+}
+
+static int wait_and_fork(void *arg)
+{
+	int *p = arg;
+	char c = 0;
+
+	if (open("/proc/self/stat", O_RDONLY | O_CLOEXEC) < 0)
+		return 201;
+	if (write(p[3], &c, 1) != 1 || read(p[0], &c, 1) != 1)
+		return 200;
+	return do_fork(NULL);
+}
+
+/* What is born to a task that root moved out is in the brane too. */
+static void test_moved_parent(void **state)
+{
+	int p[4];
+
+	pipes(p);
+	assert_int_equal(run_moved("/sys/fs/cgroup", wait_and_fork, p), EACCES);
+	assert_int_equal(tb_events(&tb), 1);
 }
 
 static void test_moved_out(void **state)
@@ -336,6 +505,9 @@ static void test_processes(void **state)
 	}
 	assert_true(tb_expect(&tb, "ptrace", do_ptrace, &out, EPERM, 1, OM_OP_PTRACE,
 			      "ptrace_access_check"));
+	/* Its parent, who would trace it, is outside. */
+	assert_true(tb_expect(&tb, "traceme", do_traceme, NULL, EPERM, 1, OM_OP_PTRACE,
+			      "ptrace_traceme"));
 	assert_true(tb_expect(&tb, "kill", do_kill, &out, EPERM, 1, OM_OP_SIGNAL, "task_kill"));
 	assert_int_equal(((struct om_event *)&tb.events[0])->u.task.pid, out);
 	assert_int_equal(((struct om_event *)&tb.events[0])->u.task.arg, SIGUSR1);
@@ -426,11 +598,12 @@ static void test_depths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_inherit),	   cmocka_unit_test(test_moved_out),
-		cmocka_unit_test(test_sub_cgroup), cmocka_unit_test(test_other_brane),
-		cmocka_unit_test(test_withdrawn),  cmocka_unit_test(test_flags),
-		cmocka_unit_test(test_processes),  cmocka_unit_test(test_kernel),
-		cmocka_unit_test(test_depths),
+		cmocka_unit_test(test_inherit),	    cmocka_unit_test(test_births),
+		cmocka_unit_test(test_late),	    cmocka_unit_test(test_moved_parent),
+		cmocka_unit_test(test_moved_out),   cmocka_unit_test(test_sub_cgroup),
+		cmocka_unit_test(test_other_brane), cmocka_unit_test(test_withdrawn),
+		cmocka_unit_test(test_flags),	    cmocka_unit_test(test_processes),
+		cmocka_unit_test(test_kernel),	    cmocka_unit_test(test_depths),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
