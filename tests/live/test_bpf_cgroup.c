@@ -340,7 +340,7 @@ static void read_hash_key(struct om_hash_key *key)
 	char path[128];
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/v2/om_hash_key", tb.bpffs);
+	snprintf(path, sizeof(path), "%s/v%d/om_hash_key", tb.bpffs, OM_ABI_VERSION);
 	fd = tb_map(path);
 	assert_int_equal(tb_map_get(fd, &zero, key), 0);
 	assert_true(key->k[0] && key->k[1]);
@@ -367,14 +367,14 @@ static void test_hash_key(void **state)
 	read_hash_key(&again);
 	assert_memory_equal(&key, &again, sizeof(key));
 	/* Another build takes over and keeps it; pins of a build that had none get one. */
-	snprintf(path, sizeof(path), "%s/v2/om_build", tb.bpffs);
+	snprintf(path, sizeof(path), "%s/v%d/om_build", tb.bpffs, OM_ABI_VERSION);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(om_bpf_open(&opts, &b, &got, &err), 0);
 	om_bpf_free(b);
 	read_hash_key(&again);
 	assert_memory_equal(&key, &again, sizeof(key));
 	assert_int_equal(unlink(path), 0);
-	snprintf(path, sizeof(path), "%s/v2/om_hash_key", tb.bpffs);
+	snprintf(path, sizeof(path), "%s/v%d/om_hash_key", tb.bpffs, OM_ABI_VERSION);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(om_bpf_open(&opts, &b, &got, &err), 0);
 	om_bpf_free(b);
