@@ -104,7 +104,9 @@ int BPF_PROG(om_mmap_file, struct file *file, unsigned long reqprot, unsigned lo
 	OM_HOOK(&c, "mmap_file");
 	if (!mapped || !file)
 		OM_RETURN(om_mem_exec(&c), OM_EACCES);
-	c.need = om_file_missing(&c, file->f_path.dentry, need);
+	if (om_own_memory(&c, file->f_path.dentry))
+		need &= ~OM_MAY_WRITE;
+	c.need = need ? om_file_missing(&c, file->f_path.dentry, need) : 0;
 	if (!c.need)
 		return 0;
 	/* The program itself, which execve maps: bprm_check has recorded this one in audit mode. */
@@ -136,7 +138,9 @@ int BPF_PROG(om_file_mprotect, struct vm_area_struct *vma, unsigned long reqprot
 	/* Private pages of a file that were written to hold what the task wrote, not the file. */
 	if (!file || ((need & OM_MAY_EXEC) && vma->anon_vma && !(vm_flags & OM_VM_SHARED)))
 		OM_RETURN(om_mem_exec(&c), OM_EACCES);
-	c.need = om_file_missing(&c, file->f_path.dentry, need);
+	if (om_own_memory(&c, file->f_path.dentry))
+		need &= ~OM_MAY_WRITE;
+	c.need = need ? om_file_missing(&c, file->f_path.dentry, need) : 0;
 	if (!c.need)
 		return 0;
 	OM_RETURN(om_deny_exec(&c, file), OM_EACCES);

@@ -105,6 +105,8 @@ int BPF_PROG(om_file_truncate, struct file *file)
 
 	if (!om_scope(&c))
 		return 0;
+	if (om_own_memory(&c, file->f_path.dentry))
+		return 0;
 	OM_HOOK(&c, "file_truncate");
 	OM_RETURN(om_check_file(&c, file, OM_MAY_WRITE), OM_EACCES);
 }
@@ -115,6 +117,8 @@ int BPF_PROG(om_path_truncate, const struct path *path)
 	struct om_ctx c;
 
 	if (!om_scope(&c))
+		return 0;
+	if (om_own_memory(&c, path->dentry))
 		return 0;
 	c.need = om_file_missing(&c, path->dentry, OM_MAY_WRITE);
 	if (!c.need)
@@ -192,6 +196,7 @@ static __always_inline int om_check_inode(struct om_ctx *c, struct dentry *d, __
 	return om_deny_path(c, d, 0);
 }
 
+#define OM_ATTR_SIZE	   0x08
 #define OM_ATTR_PATH_HOOKS 0x0f /* mode, uid, gid, size: a path hook has recorded these */
 
 static __always_inline int om_setattr(struct dentry *d, struct iattr *attr)
@@ -201,6 +206,9 @@ static __always_inline int om_setattr(struct dentry *d, struct iattr *attr)
 	if (!om_scope(&c))
 		return 0;
 	if (!om_verdict(&c) && (attr->ia_valid & OM_ATTR_PATH_HOOKS))
+		return 0;
+	/* Its size; mode and owner are path_chmod's and path_chown's to refuse. */
+	if ((attr->ia_valid & OM_ATTR_SIZE) && om_own_memory(&c, d))
 		return 0;
 	OM_HOOK(&c, "inode_setattr");
 	OM_RETURN(om_check_inode(&c, d, OM_MAY_WRITE), OM_EACCES);

@@ -18,7 +18,9 @@
 #define OM_PIPEFS_MAGIC	   0x50495045
 #define OM_PIDFS_MAGIC	   0x50494446
 #define OM_SOCKFS_MAGIC	   0x534f434b
-#define OM_S_SPECIAL	   0006000 /* set-user-id, set-group-id */
+#define OM_TMPFS_MAGIC	   0x01021994
+#define OM_SB_NOUSER	   0x80000000u /* the kernel's own mount: no path leads there */
+#define OM_S_SPECIAL	   0006000     /* set-user-id, set-group-id */
 #define OM_FMODE_READ	   0x1
 #define OM_FMODE_WRITE	   0x2
 #define OM_FMODE_EXEC	   0x20

@@ -171,6 +171,18 @@ static __noinline __u32 om_missing(__u32 policy, struct dentry *d, __u32 need, _
 	return om_missing_far(&key, d, need, exact);
 }
 
+/*
+ * 1: memory behind a descriptor, of memfd_create or shmget: a tmpfs that only the kernel mounts. Whoever has
+ * the descriptor made it, or it passed file_receive, which takes none from outside. So it is the brane's own, to
+ * write, resize and share; what makes it code is asked like that of any file.
+ */
+static __always_inline int om_own_memory(const struct om_ctx *c, const struct dentry *d)
+{
+	if (c->flags & OM_SLOT_DENY_ALL || d->d_sb->s_magic != OM_TMPFS_MAGIC)
+		return 0;
+	return (d->d_sb->s_flags & OM_SB_NOUSER) != 0;
+}
+
 /* As om_missing, for the brane of C. */
 static __always_inline __u32 om_file_missing(const struct om_ctx *c, struct dentry *d, __u32 need)
 {

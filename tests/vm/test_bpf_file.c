@@ -125,6 +125,44 @@ static int do_patched_exec(void *path)
 	return mprotect(p, 4096, PROT_READ | PROT_EXEC) ? errno : 0;
 }
 
+/* Memory of its own: written, resized, shared with a child. ARG: what of it is to become code. */
+static int do_memfd(void *arg)
+{
+	int prot = *(int *)arg, fd = memfd_create("own", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	char *p;
+
+	if (fd < 0 || ftruncate(fd, 8192) || write(fd, "x", 1) != 1 || ftruncate(fd, 4096))
+		return errno;
+	p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return errno;
+	p[0] = 'y';
+	if (mprotect(p, 4096, PROT_READ) || mprotect(p, 4096, PROT_READ | PROT_WRITE))
+		return errno;
+	if (prot && mmap(NULL, 4096, prot, MAP_SHARED, fd, 0) == MAP_FAILED)
+		return errno;
+	return 0;
+}
+
+static int do_memfd_protect(void *arg)
+{
+	int fd = memfd_create("own", MFD_CLOEXEC);
+	char *p;
+
+	if (fd < 0 || ftruncate(fd, 4096))
+		return errno;
+	p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return 200;
+	return mprotect(p, 4096, PROT_READ | PROT_EXEC) ? errno : 0;
+}
+
+/* A tmpfs that somebody mounted is no such memory. */
+static int do_tmpfs(void *path)
+{
+	return truncate(path, 1) ? errno : 0;
+}
+
 static int do_memfd_exec(void *arg)
 {
 	char name[] = "m", *argv[] = {name, NULL}, *envp[] = {NULL};
@@ -463,6 +501,20 @@ static void test_exec(void **state)
 			      "file_mprotect"));
 	assert_true(tb_expect(&tb, "patched", do_patched_exec, at("prog"), EACCES, 1,
 			      OM_OP_MEM_EXEC, "file_mprotect"));
+	close(open("/run/omt-tmpfs", O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
+	int none = 0, code = PROT_READ | PROT_EXEC;
+
+	assert_true(tb_expect(&tb, "own memory", do_memfd, &none, 0, 0, 0, NULL));
+	assert_true(tb_expect(&tb, "own memory as code", do_memfd, &code, EACCES, 1,
+			      OM_OP_FILE_EXEC, "mmap_file"));
+	assert_true(tb_expect(&tb, "own memory made code", do_memfd_protect, NULL, EACCES, 1,
+			      OM_OP_FILE_EXEC, "file_mprotect"));
+	assert_true(tb_expect(&tb, "another tmpfs", do_tmpfs, (void *)"/run/omt-tmpfs", EACCES, 1,
+			      OM_OP_FILE_WRITE, NULL));
+	tb_publish(&tb, tb.slot.flags | OM_SLOT_DENY_ALL);
+	assert_int_equal(tb_run(&tb, do_memfd, &none), EACCES);
+	(void)tb_events(&tb);
+	tb_publish(&tb, tb.slot.flags & ~OM_SLOT_DENY_ALL);
 	assert_true(tb_expect(&tb, "memfd", do_memfd_exec, NULL, EACCES, 1, OM_OP_FILE_EXEC,
 			      "file_open"));
 }
