@@ -23,7 +23,6 @@
 #include <tests/util/netops.h>
 
 static struct tb tb;
-static char secret[64];
 static int faults = -1;
 static uint16_t port;
 
@@ -36,7 +35,7 @@ static void faulty(uint32_t which)
 
 static int do_secret(void *arg)
 {
-	return open(secret, O_RDONLY | O_CLOEXEC) < 0 ? errno : 0;
+	return open(tb.secret, O_RDONLY | O_CLOEXEC) < 0 ? errno : 0;
 }
 
 /* Forks, and what the child finds. */
@@ -189,12 +188,6 @@ static const char *open_scene(void)
 
 static int setup(void **state)
 {
-	int fd;
-
-	snprintf(secret, sizeof(secret), "/tmp/omt-secret-%d", getpid());
-	fd = open(secret, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-	assert_true(fd >= 0);
-	close(fd);
 	assert_true(net_server(AF_INET, SOCK_STREAM, &port) >= 0);
 	tb_publish(&tb, OM_SLOT_KERNEL);
 	return 0;
@@ -203,7 +196,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	tb_close(&tb);
-	unlink(secret);
 	return 0;
 }
 

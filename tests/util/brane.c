@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +49,28 @@ static int make_cgroup(const char *path, __u64 *id)
 	return 0;
 }
 
+static int make_dir(struct tb *tb)
+{
+	int fd;
+
+	snprintf(tb->dir, sizeof(tb->dir), "/tmp/omt-%d", getpid());
+	snprintf(tb->secret, sizeof(tb->secret), "%s/secret", tb->dir);
+	if (mkdir(tb->dir, 0755))
+		return -errno;
+	fd = open(tb->secret, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	(void)remove(path);
+	return 0;
+}
+
 int tb_open(struct tb *tb, uint32_t layers, struct om_err *err)
 {
 	struct om_bpf_opts opts = {.layers = layers, .cgroup_level = 2};
@@ -62,6 +85,9 @@ int tb_open(struct tb *tb, uint32_t layers, struct om_err *err)
 	snprintf(tb->bpffs, sizeof(tb->bpffs), "/sys/fs/bpf/omt-%d", getpid());
 	snprintf(tb->parent, sizeof(tb->parent), "%s/omt-%d", cgroup_root(), getpid());
 	snprintf(tb->cgroup, sizeof(tb->cgroup), "%s/b", tb->parent);
+	ret = make_dir(tb);
+	if (ret)
+		return om_err_sys(err, OM_ERR_IO, ret, "%s", tb->dir);
 	ret = make_cgroup(tb->parent, &tb->parent_cgid);
 	if (!ret)
 		ret = make_cgroup(tb->cgroup, &tb->slot.cgid);
@@ -111,6 +137,8 @@ void tb_close(struct tb *tb)
 	}
 	if (tb->parent_fd >= 0)
 		close(tb->parent_fd);
+	if (tb->dir[0])
+		nftw(tb->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	free(tb->bundle_data);
 	free(tb->objs);
 	memset(tb, 0, sizeof(*tb));

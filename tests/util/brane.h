@@ -20,6 +20,8 @@ struct tb {
 	struct om_bpf *bpf;
 	uint32_t got; /* OM_LAYER_* */
 	char bpffs[64], parent[128], cgroup[160];
+	char dir[64];	 /* empty but for the next one; removed by tb_close */
+	char secret[80]; /* a file, mode 0644, for what nobody grants */
 	int parent_fd;
 	__u64 parent_cgid;
 	struct om_slot slot;

@@ -20,18 +20,17 @@
 #include <tests/util/brane.h>
 
 static struct tb tb;
-static char secret[64];
 static int has_view; /* this kernel has the functions that the view programs follow */
 
 static int do_secret(void *arg)
 {
-	return open(secret, O_RDONLY | O_CLOEXEC) < 0 ? errno : 0;
+	return open(tb.secret, O_RDONLY | O_CLOEXEC) < 0 ? errno : 0;
 }
 
 static int do_flood(void *arg)
 {
 	for (int i = 0; i < *(int *)arg; i++)
-		if (open(secret, O_RDONLY | O_CLOEXEC) >= 0 || errno != EACCES)
+		if (open(tb.secret, O_RDONLY | O_CLOEXEC) >= 0 || errno != EACCES)
 			return 1;
 	return 0;
 }
@@ -73,7 +72,7 @@ static uint64_t opens(uint64_t n, void *arg)
 	uint64_t wrong = 0;
 
 	for (uint64_t i = 0; i < n; i++)
-		wrong += open(secret, O_RDONLY | O_CLOEXEC) >= 0 || errno != EACCES;
+		wrong += open(tb.secret, O_RDONLY | O_CLOEXEC) >= 0 || errno != EACCES;
 	return wrong;
 }
 
@@ -244,16 +243,12 @@ static int setup(void **state)
 {
 	struct om_err err = {0};
 	char path[128];
-	int fd, ret = tb_open(&tb, OM_LAYER_KERNEL, &err);
+	int ret = tb_open(&tb, OM_LAYER_KERNEL, &err);
 
 	if (ret) {
 		print_message("# skip: no BPF-LSM here: %s\n", err.text);
 		return ret;
 	}
-	snprintf(secret, sizeof(secret), "/tmp/omt-secret-%d", getpid());
-	fd = open(secret, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-	assert_true(fd >= 0);
-	close(fd);
 	tb_publish(&tb, OM_SLOT_KERNEL);
 	snprintf(path, sizeof(path), "%s/v%d/om_view_open", tb.bpffs, OM_ABI_VERSION);
 	has_view = !access(path, F_OK);
@@ -263,7 +258,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	tb_close(&tb);
-	unlink(secret);
 	return 0;
 }
 

@@ -28,7 +28,6 @@
 static struct tb tb;
 static uint16_t tcp_ok, tcp_no, udp_ok, udp_no;
 static const uint16_t serve_ok = 48125, serve_no = 48126;
-static char dir[64];
 /* Before 6.5, splice reaches a socket without passing socket_sendmsg. */
 static const char *splice_hook;
 
@@ -181,8 +180,8 @@ static void test_unix(void **state)
 	char granted[96], other[96];
 	int fds[4];
 
-	snprintf(granted, sizeof(granted), "%s/w/sock", dir);
-	snprintf(other, sizeof(other), "%s/r/sock", dir);
+	snprintf(granted, sizeof(granted), "%s/w/sock", tb.dir);
+	snprintf(other, sizeof(other), "%s/r/sock", tb.dir);
 	fds[0] = unix_server("@omt-outside", SOCK_STREAM);
 	fds[1] = unix_server(granted, SOCK_STREAM);
 	fds[2] = unix_server(other, SOCK_STREAM);
@@ -293,7 +292,7 @@ static void test_passed(void **state)
 	int no = connect_to(tcp_no), ok = connect_to(tcp_ok), file;
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-	snprintf(path, sizeof(path), "%s/secret", dir);
+	snprintf(path, sizeof(path), "%s/secret", tb.dir);
 	file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(file >= 0);
 	send_fd(pair[0], file);
@@ -305,7 +304,7 @@ static void test_passed(void **state)
 			      "socket_sendmsg"));
 	send_fd(pair[0], ok);
 	assert_true(tb_expect(&tb, "granted socket", receive_and_send, NULL, 0, 0, 0, NULL));
-	snprintf(path, sizeof(path), "%s/r/file", dir);
+	snprintf(path, sizeof(path), "%s/r/file", tb.dir);
 	file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(write(file, "x", 1), 1);
 	send_fd(pair[0], no);
@@ -327,8 +326,7 @@ static int setup(void **state)
 	}
 	snprintf(cmd, sizeof(cmd), "%s/v%d/om_file_permission", tb.bpffs, OM_ABI_VERSION);
 	splice_hook = access(cmd, F_OK) ? "socket_sendmsg" : "file_permission";
-	snprintf(dir, sizeof(dir), "/tmp/omt-%d", getpid());
-	snprintf(cmd, sizeof(cmd), "mkdir -p %s/w %s/r", dir, dir);
+	snprintf(cmd, sizeof(cmd), "mkdir -p %s/w %s/r", tb.dir, tb.dir);
 	assert_int_equal(system(cmd), 0);
 	assert_true(net_server(AF_INET, SOCK_STREAM, &tcp_ok) >= 0);
 	assert_true(net_server(AF_INET, SOCK_STREAM, &tcp_no) >= 0);
@@ -337,9 +335,9 @@ static int setup(void **state)
 	tb_egress(&tb, "127.0.0.1", 32, OM_PROTO_TCP, tcp_ok);
 	tb_egress(&tb, "127.0.0.1", 32, OM_PROTO_UDP, udp_ok);
 	tb_listen(&tb, OM_PROTO_TCP, serve_ok);
-	snprintf(cmd, sizeof(cmd), "%s/w", dir);
+	snprintf(cmd, sizeof(cmd), "%s/w", tb.dir);
 	tb_grant(&tb, cmd, OM_MAY_READ | OM_MAY_WRITE, OM_MAY_READ | OM_MAY_WRITE);
-	snprintf(cmd, sizeof(cmd), "%s/r", dir);
+	snprintf(cmd, sizeof(cmd), "%s/r", tb.dir);
 	tb_grant(&tb, cmd, OM_MAY_READ, OM_MAY_READ);
 	tb_grant(&tb, "/proc", OM_MAY_READ, OM_MAY_READ);
 	tb_publish(&tb, OM_SLOT_KERNEL | OM_SLOT_NETWORK);
@@ -348,11 +346,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char cmd[128];
-
 	tb_close(&tb);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	return dir[0] ? system(cmd) : 0;
+	return 0;
 }
 
 int main(void)

@@ -30,11 +30,10 @@
 #include <tests/util/brane.h>
 
 static struct tb tb;
-static char secret[64];
 
 static int try_secret(void)
 {
-	return open(secret, O_RDONLY | O_CLOEXEC) < 0 ? errno : 0;
+	return open(tb.secret, O_RDONLY | O_CLOEXEC) < 0 ? errno : 0;
 }
 
 static int do_secret(void *arg)
@@ -541,16 +540,12 @@ static void test_kernel(void **state)
 static int setup(void **state)
 {
 	struct om_err err = {0};
-	int fd, ret = tb_open(&tb, OM_LAYER_KERNEL, &err);
+	int ret = tb_open(&tb, OM_LAYER_KERNEL, &err);
 
 	if (ret) {
 		print_message("# skip: no BPF-LSM here: %s\n", err.text);
 		return ret;
 	}
-	snprintf(secret, sizeof(secret), "/tmp/omt-secret-%d", getpid());
-	fd = open(secret, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-	assert_true(fd >= 0);
-	close(fd);
 	tb_grant(&tb, "/proc", OM_MAY_READ, OM_MAY_READ);
 	tb_publish(&tb, OM_SLOT_KERNEL);
 	return 0;
@@ -559,7 +554,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	tb_close(&tb);
-	unlink(secret);
 	return 0;
 }
 
@@ -573,8 +567,10 @@ static void test_depths(void **state)
 	pid_t pid;
 
 	snprintf(cgroup[0], sizeof(cgroup[0]), "%s", tb.cgroup);
-	for (int i = 1; i < 7; i++)
-		snprintf(cgroup[i], sizeof(cgroup[0]), "%.380s/d", cgroup[i - 1]);
+	for (int i = 1; i < 7; i++) {
+		memcpy(cgroup[i], cgroup[i - 1], sizeof(cgroup[0]));
+		strncat(cgroup[i], "/d", sizeof(cgroup[0]) - strlen(cgroup[i]) - 1);
+	}
 	/* The parent itself, a stranger as deep as a brane, one deeper: outside, all of them. */
 	snprintf(cgroup[7], sizeof(cgroup[0]), "%s", tb.parent);
 	snprintf(cgroup[8], sizeof(cgroup[0]), "%s-x", tb.parent);
