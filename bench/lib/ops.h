@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define OPS_MAX	 40u
+#define OPS_MAX	 64u
 #define OPS_PORT 9 /* discard; nobody listens */
 
 struct op {
