@@ -183,6 +183,9 @@ class Scene:
         self.unix(self.dirs + "/sock", socket.SOCK_STREAM)
         self.unix("\0om-escape", socket.SOCK_STREAM)
         self.unix("\0om-escape-d", socket.SOCK_DGRAM)
+        # A brane counts its processes from 1: the numbers of the victim, and of the agent after it, are none of those.
+        with open("/proc/sys/kernel/ns_last_pid", "w") as f:
+            f.write("20000")
         self.victim = subprocess.Popen(["sleep", "100000"], stdin=subprocess.DEVNULL)
         libc = ctypes.CDLL(None)
         self.shm = libc.shmget(SHM_KEY, 4096, 0o1600)

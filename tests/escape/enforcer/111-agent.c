@@ -17,21 +17,13 @@ static pid_t agent(void)
 	return esc_num("agent");
 }
 
-/* Numbers in a brane's pid namespace are its own: the agent's number may be a neighbour's, never the agent. */
-static bool same_number(void)
-{
-	return !esc_is_outside() && kill(agent(), 0) == 0;
-}
-
 static int killed(void)
 {
-	return same_number() ? ESRCH : esc_errno(kill(agent(), esc_is_outside() ? 0 : SIGKILL));
+	return esc_errno(kill(agent(), esc_is_outside() ? 0 : SIGKILL));
 }
 
 static int by_thread(void)
 {
-	if (same_number())
-		return ESRCH;
 	return esc_errno(syscall(SYS_tgkill, agent(), agent(), esc_is_outside() ? 0 : SIGKILL));
 }
 
@@ -39,8 +31,6 @@ static int queued(void)
 {
 	siginfo_t info = {.si_code = SI_QUEUE};
 
-	if (same_number())
-		return ESRCH;
 	return esc_errno(
 		syscall(SYS_rt_sigqueueinfo, agent(), esc_is_outside() ? 0 : SIGKILL, &info));
 }
@@ -49,8 +39,6 @@ static int by_descriptor(void)
 {
 	int fd;
 
-	if (same_number())
-		return ESRCH;
 	fd = (int)syscall(SYS_pidfd_open, agent(), 0);
 	return fd < 0 ? errno
 		      : esc_errno(syscall(SYS_pidfd_send_signal, fd, esc_is_outside() ? 0 : SIGKILL,
@@ -61,15 +49,13 @@ static int limited(void)
 {
 	struct rlimit r;
 
-	return same_number() ? ESRCH : esc_errno(prlimit(agent(), RLIMIT_NOFILE, NULL, &r));
+	return esc_errno(prlimit(agent(), RLIMIT_NOFILE, NULL, &r));
 }
 
 static int starved(void)
 {
 	cpu_set_t set;
 
-	if (same_number())
-		return ESRCH;
 	if (sched_getaffinity(agent(), sizeof(set), &set) < 0)
 		return errno;
 	return esc_errno(sched_setaffinity(agent(), sizeof(set), &set));
@@ -77,8 +63,6 @@ static int starved(void)
 
 static int niced(void)
 {
-	if (same_number())
-		return ESRCH;
 	return esc_errno(
 		setpriority(PRIO_PROCESS, (id_t)agent(), getpriority(PRIO_PROCESS, (id_t)agent())));
 }
