@@ -435,6 +435,7 @@ def bound():
     """Another mount of the same root, with everything below it."""
     os.makedirs("/tmp/omega-root", exist_ok=True)
     mount("/", "/tmp/omega-root", "none", 4096 | 16384)  # MS_BIND, MS_REC
+    mount("none", "/tmp/omega-root", "none", 16384 | 1 << 18)  # MS_PRIVATE: its umount is nobody else's
     return "/tmp/omega-root"
 
 
