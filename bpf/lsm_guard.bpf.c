@@ -9,6 +9,7 @@
 #define OM_KERNEL_LAYER 1
 #include "bpf/lib/core.bpf.h"
 #include "bpf/lib/scope.bpf.h"
+#include "bpf/lib/task.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -71,15 +72,9 @@ int BPF_PROG(om_task_alloc, struct task_struct *task, unsigned long clone_flags)
 static __always_inline int om_deny_task(struct om_ctx *c, struct task_struct *task, __u16 op,
 					__u32 arg)
 {
-	struct om_body body = {};
-
 	if (!(c->flags & OM_SLOT_DENY_ALL) && om_same_brane(c, task))
 		return 0;
-	body.task.pid = (__u32)task->tgid;
-	body.task.arg = arg;
-	bpf_probe_read_kernel(body.task.comm, sizeof(body.task.comm), task->comm);
-	c->op = op;
-	return om_emit(c, &body, OM_BODY_TASK);
+	return om_emit_task(c, task, op, arg);
 }
 
 /* Also /proc/PID/{fd,mem,environ,maps}, pidfd_getfd, process_vm_readv, kcmp. */

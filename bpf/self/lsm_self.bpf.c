@@ -10,6 +10,7 @@
  */
 #define OM_KERNEL_LAYER 1
 #include "bpf/lib/self.bpf.h"
+#include "bpf/lib/task.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -206,18 +207,6 @@ int om_self_claim(struct om_self_claim_args *args)
 
 /* --- processes --- */
 
-static __always_inline int om_self_deny_task(struct om_ctx *c, struct task_struct *task, __u16 op,
-					     __u32 arg)
-{
-	struct om_body body = {};
-
-	body.task.pid = (__u32)task->tgid;
-	body.task.arg = arg;
-	bpf_probe_read_kernel(body.task.comm, sizeof(body.task.comm), task->comm);
-	c->op = op;
-	return om_emit(c, &body, OM_BODY_TASK);
-}
-
 SEC("lsm/ptrace_access_check")
 int BPF_PROG(om_self_ptrace, struct task_struct *child, unsigned int mode)
 {
@@ -229,7 +218,7 @@ int BPF_PROG(om_self_ptrace, struct task_struct *child, unsigned int mode)
 	if (mode & OM_NOAUDIT)
 		OM_RETURN(1, OM_EPERM);
 	OM_HOOK(&c, "ptrace_access_check");
-	OM_RETURN(om_self_deny_task(&c, child, OM_OP_PTRACE, mode), OM_EPERM);
+	OM_RETURN(om_emit_task(&c, child, OM_OP_PTRACE, mode), OM_EPERM);
 }
 
 SEC("lsm/task_kill")
@@ -246,7 +235,7 @@ int BPF_PROG(om_self_kill, struct task_struct *target, void *info, int sig)
 	if (!om_self_outside(&c))
 		return 0;
 	OM_HOOK(&c, "task_kill");
-	OM_RETURN(om_self_deny_task(&c, target, OM_OP_SIGNAL, (__u32)sig), OM_EPERM);
+	OM_RETURN(om_emit_task(&c, target, OM_OP_SIGNAL, (__u32)sig), OM_EPERM);
 }
 
 /* A descriptor's owner is sent any signal that its holder names. Nothing of the agent's waits for one. */
@@ -258,18 +247,18 @@ int BPF_PROG(om_self_sigio, struct task_struct *target)
 	OM_RETURN(1, OM_EPERM);
 }
 
-#define OM_SELF_STEERED(hook_)                                                       \
-	SEC("lsm/" #hook_)                                                           \
-	int BPF_PROG(om_self_##hook_, struct task_struct *target)                    \
-	{                                                                            \
-		struct om_ctx c;                                                     \
-                                                                                     \
-		if (!om_self_on() || om_self_who(target) != OM_SELF_AGENT)           \
-			return 0;                                                    \
-		if (!om_self_outside(&c))                                            \
-			return 0;                                                    \
-		OM_HOOK(&c, #hook_);                                                 \
-		OM_RETURN(om_self_deny_task(&c, target, OM_OP_PTRACE, 0), OM_EPERM); \
+#define OM_SELF_STEERED(hook_)                                                  \
+	SEC("lsm/" #hook_)                                                      \
+	int BPF_PROG(om_self_##hook_, struct task_struct *target)               \
+	{                                                                       \
+		struct om_ctx c;                                                \
+                                                                                \
+		if (!om_self_on() || om_self_who(target) != OM_SELF_AGENT)      \
+			return 0;                                               \
+		if (!om_self_outside(&c))                                       \
+			return 0;                                               \
+		OM_HOOK(&c, #hook_);                                            \
+		OM_RETURN(om_emit_task(&c, target, OM_OP_PTRACE, 0), OM_EPERM); \
 	}
 
 OM_SELF_STEERED(task_setnice)

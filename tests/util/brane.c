@@ -144,6 +144,34 @@ void tb_close(struct tb *tb)
 	memset(tb, 0, sizeof(*tb));
 }
 
+char *tb_at(const struct tb *tb, const char *name)
+{
+	static char buf[8][256];
+	static int turn;
+	char *out = buf[turn++ & 7];
+
+	snprintf(out, sizeof(buf[0]), "%s/%s", tb->dir, name);
+	return out;
+}
+
+void tb_put(const struct tb *tb, const char *name, const char *text, mode_t mode)
+{
+	struct om_err err = {0};
+	int fd = open(tb_at(tb, name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		die(name, &err);
+	close(fd);
+}
+
+int tb_read(void *arg)
+{
+	char c;
+	int fd = open(arg, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? errno : read(fd, &c, 1) == 1 ? 0 : 200;
+}
+
 void tb_grant(struct tb *tb, const char *path, uint32_t self, uint32_t tree)
 {
 	struct om_resolved *r = &tb->objs[tb->n++];

@@ -43,6 +43,13 @@ int tb_open(struct tb *tb, uint32_t layers, struct om_err *err);
 /* Kills and removes everything that tb_open and later calls made. */
 void tb_close(struct tb *tb);
 
+/* A path below the directory; eight may be in use at once. */
+char *tb_at(const struct tb *tb, const char *name);
+/* Makes the file NAME there. Aborts the test on failure. */
+void tb_put(const struct tb *tb, const char *name, const char *text, mode_t mode);
+/* For tb_run: opens the path ARG and reads a byte; errno, or 200 when there is none. */
+int tb_read(void *arg);
+
 /* Grants, before tb_publish. NET is "10.0.0.0/8" or an IPv6 network. Abort the test on failure. */
 void tb_grant(struct tb *tb, const char *path, uint32_t self, uint32_t tree);
 void tb_pattern(struct tb *tb, const char *dir, const char *prefix, const char *suffix, int exact,

@@ -31,33 +31,10 @@
 #define ALL    (READ | WRITE | CREATE | REMOVE)
 
 static struct tb tb;
-static char path_buf[8][256];
 
-/* A path below the test's directory; eight may be in use at once. */
 static char *at(const char *name)
 {
-	static int turn;
-	char *out = path_buf[turn++ & 7];
-
-	snprintf(out, sizeof(path_buf[0]), "%s/%s", tb.dir, name);
-	return out;
-}
-
-static void put_file(const char *name, const char *text, mode_t mode)
-{
-	int fd = open(at(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	close(fd);
-}
-
-static int do_read(void *path)
-{
-	char c;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	return fd < 0 ? errno : read(fd, &c, 1) == 1 ? 0 : 200;
+	return tb_at(&tb, name);
 }
 
 static int do_write(void *path)
@@ -408,7 +385,7 @@ static void test_patterns(void **state)
 {
 	assert_true(tb_expect(&tb, "matching", do_create, at("pat/log-1.txt"), 0, 0, 0, NULL));
 	assert_true(tb_expect(&tb, "zero bytes", do_create, at("pat/log-.txt"), 0, 0, 0, NULL));
-	assert_true(tb_expect(&tb, "read back", do_read, at("pat/log-1.txt"), 0, 0, 0, NULL));
+	assert_true(tb_expect(&tb, "read back", tb_read, at("pat/log-1.txt"), 0, 0, 0, NULL));
 	assert_true(tb_expect(&tb, "wrong suffix", do_create, at("pat/log-1.tx"), EACCES, 1,
 			      OM_OP_FILE_CREATE, "path_mknod"));
 	assert_true(tb_expect(&tb, "overlapping", do_create, at("pat/log-txt"), EACCES, 1,
@@ -452,28 +429,28 @@ static void test_depth(void **state)
 	for (int i = 0; i < 50; i++, n += 2)
 		memcpy(path + n, "/d", 3);
 	memcpy(path + n, "/leaf", 6);
-	assert_true(tb_expect(&tb, "51 deep", do_read, path, 0, 0, 0, NULL));
+	assert_true(tb_expect(&tb, "51 deep", tb_read, path, 0, 0, 0, NULL));
 	for (int i = 50; i < 299; i++, n += 2)
 		memcpy(path + n, "/d", 3);
 	memcpy(path + n, "/leaf", 6);
 	assert_true(
-		tb_expect(&tb, "300 deep", do_read, path, EACCES, 1, OM_OP_FILE_READ, "file_open"));
+		tb_expect(&tb, "300 deep", tb_read, path, EACCES, 1, OM_OP_FILE_READ, "file_open"));
 	assert_true(tb.events[0].head.flags & OM_EVENT_TRUNCATED);
 }
 
 static void test_read(void **state)
 {
-	assert_true(tb_expect(&tb, "granted file", do_read, at("file"), 0, 0, 0, NULL));
-	assert_true(tb_expect(&tb, "file in a granted tree", do_read, at("tree/a/b/c/deep"), 0, 0,
+	assert_true(tb_expect(&tb, "granted file", tb_read, at("file"), 0, 0, 0, NULL));
+	assert_true(tb_expect(&tb, "file in a granted tree", tb_read, at("tree/a/b/c/deep"), 0, 0,
 			      0, NULL));
-	assert_true(tb_expect(&tb, "secret", do_read, at("secret"), EACCES, 1, OM_OP_FILE_READ,
+	assert_true(tb_expect(&tb, "secret", tb_read, at("secret"), EACCES, 1, OM_OP_FILE_READ,
 			      "file_open"));
 	assert_string_equal(tb_event_path(&tb.events[0]), at("secret"));
 	assert_int_equal(tb.events[0].head.need, READ);
 	assert_int_equal(tb.events[0].head.where, OM_WHERE_LSM);
-	assert_true(tb_expect(&tb, "symlink", do_read, at("tree/link"), EACCES, 1, OM_OP_FILE_READ,
+	assert_true(tb_expect(&tb, "symlink", tb_read, at("tree/link"), EACCES, 1, OM_OP_FILE_READ,
 			      "file_open"));
-	assert_true(tb_expect(&tb, "hard link", do_read, at("tree/hard"), 0, 0, 0, NULL));
+	assert_true(tb_expect(&tb, "hard link", tb_read, at("tree/hard"), 0, 0, 0, NULL));
 }
 
 static void test_write(void **state)
@@ -531,11 +508,11 @@ static int setup(void **state)
 	snprintf(cmd, sizeof(cmd), "mkdir -p %s/tree/a/b/c %s/rw %s/pat %s/mv", tb.dir, tb.dir,
 		 tb.dir, tb.dir);
 	assert_int_equal(system(cmd), 0);
-	put_file("file", "granted", 0644);
-	put_file("secret", "secret", 0644);
-	put_file("tree/a/b/c/deep", "deep", 0644);
-	put_file("rw/file", "rw", 0644);
-	put_file("mv/x", "x", 0644);
+	tb_put(&tb, "file", "granted", 0644);
+	tb_put(&tb, "secret", "secret", 0644);
+	tb_put(&tb, "tree/a/b/c/deep", "deep", 0644);
+	tb_put(&tb, "rw/file", "rw", 0644);
+	tb_put(&tb, "mv/x", "x", 0644);
 	snprintf(cmd, sizeof(cmd),
 		 "printf 'int main(void){return 0;}' | gcc -static -x c -o %s/prog - && cp %s/prog "
 		 "%s/tree/prog2",

@@ -32,23 +32,10 @@
 #define BRANES "om_branes"
 
 static struct tb tb;
-static char path_buf[8][256];
 
 static char *at(const char *name)
 {
-	static int turn;
-	char *out = path_buf[turn++ & 7];
-
-	snprintf(out, sizeof(path_buf[0]), "%s/%s", tb.dir, name);
-	return out;
-}
-
-static int do_read(void *path)
-{
-	char c;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	return fd < 0 ? errno : read(fd, &c, 1) == 1 ? 0 : 200;
+	return tb_at(&tb, name);
 }
 
 static int do_map(void *path)
@@ -139,7 +126,7 @@ static void test_counts(void **state)
 		tb_publish(&tb, FLAGS);
 	sums(&counted, &entries);
 	assert_int_equal(counted, entries);
-	assert_true(tb_expect(&tb, "anew", do_read, at("file"), 0, 0, 0, NULL));
+	assert_true(tb_expect(&tb, "anew", tb_read, at("file"), 0, 0, 0, NULL));
 }
 
 static void test_hidden_grant(void **state)
@@ -147,18 +134,18 @@ static void test_hidden_grant(void **state)
 	uint8_t was = count_set(0, 0);
 
 	assert_int_equal(was, 1);
-	assert_true(tb_expect(&tb, "hidden", do_read, at("file"), EACCES, 1, OM_OP_FILE_READ,
+	assert_true(tb_expect(&tb, "hidden", tb_read, at("file"), EACCES, 1, OM_OP_FILE_READ,
 			      "file_open"));
 	assert_int_equal(verified(), -EUCLEAN);
 	(void)count_set(0, was);
 	assert_int_equal(verified(), 0);
-	assert_true(tb_expect(&tb, "counted", do_read, at("file"), 0, 0, 0, NULL));
+	assert_true(tb_expect(&tb, "counted", tb_read, at("file"), 0, 0, 0, NULL));
 }
 
 static void expect_hole(const char *what, const char *file)
 {
 	assert_true(
-		tb_expect(&tb, what, do_read, at(file), EACCES, 1, OM_OP_FILE_READ, "file_open"));
+		tb_expect(&tb, what, tb_read, at(file), EACCES, 1, OM_OP_FILE_READ, "file_open"));
 }
 
 /* Near and beyond what is walked by plain loads; and the object itself. */
@@ -167,7 +154,7 @@ static void test_hidden_hole(void **state)
 	static const char *const holes[] = {"tree/1", "tree/1/2/3/4/5/6", DEEP, DEEP "/x"};
 	uint32_t n = tb.n;
 
-	assert_true(tb_expect(&tb, "no hole yet", do_read, at(DEEP "/x"), 0, 0, 0, NULL));
+	assert_true(tb_expect(&tb, "no hole yet", tb_read, at(DEEP "/x"), 0, 0, 0, NULL));
 	assert_false(tb.slot.policy & OM_POLICY_EXACT);
 	for (size_t i = 0; i < OM_ARRAY_LEN(holes); i++) {
 		tb_grant(&tb, at(holes[i]), NEVER, NEVER);
@@ -181,7 +168,7 @@ static void test_hidden_hole(void **state)
 		tb.n = n;
 		tb_publish(&tb, FLAGS);
 	}
-	assert_true(tb_expect(&tb, "no hole left", do_read, at(DEEP "/x"), 0, 0, 0, NULL));
+	assert_true(tb_expect(&tb, "no hole left", tb_read, at(DEEP "/x"), 0, 0, 0, NULL));
 }
 
 /* Executable by the tree around it, bound by its own entry. */
@@ -294,15 +281,6 @@ static void test_other_abi(void **state)
 	close(fd);
 }
 
-static void put_file(const char *name)
-{
-	int fd = open(at(name), O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, "x", 1), 1);
-	close(fd);
-}
-
 static int setup(void **state)
 {
 	struct om_err err = {0};
@@ -316,10 +294,10 @@ static int setup(void **state)
 	snprintf(cmd, sizeof(cmd), "cd /tmp && mkdir -p %s/" DEEP " %s/from %s/to/in", tb.dir,
 		 tb.dir, tb.dir);
 	assert_int_equal(system(cmd), 0);
-	put_file("file");
-	put_file("tree/1/x");
-	put_file(DEEP "/x");
-	put_file("from/x");
+	tb_put(&tb, "file", "x", 0755);
+	tb_put(&tb, "tree/1/x", "x", 0755);
+	tb_put(&tb, DEEP "/x", "x", 0755);
+	tb_put(&tb, "from/x", "x", 0755);
 	tb_grant(&tb, at("file"), READ, 0);
 	tb_grant(&tb, at("tree"), READ, READ);
 	tb_publish(&tb, FLAGS);
