@@ -10,6 +10,7 @@
 #include "bpf/lib/core.bpf.h"
 #include "bpf/lib/scope.bpf.h"
 #include "bpf/lib/walk.bpf.h"
+#include "bpf/lib/ioctl.bpf.h"
 #include "bpf/lib/path.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -287,51 +288,16 @@ int BPF_PROG(om_inode_remove_acl, void *idmap, struct dentry *d)
  * --- ioctl: what changes a file without being a write, and what types into a terminal ---
  */
 
-/* Type and number; size and direction differ by ABI. */
-#define OM_IOC(cmd)   ((cmd)&0xffff)
-#define OM_TIOCSTI    0x5412
-#define OM_TIOCLINUX  0x541c
-#define OM_FIOSETOWN  0x8901 /* as fcntl(F_SETOWN), and so is the next */
-#define OM_SIOCSPGRP  0x8902
-#define OM_IOC_TTY(c) (((c)&0xff00) == 0x5400)
-
-/*
- * Questions, which change no file, and clones, for which the kernel wants a descriptor open for writing.
- * The rest is not: flags, generations, verity and encryption, subvolumes made and removed without any
- * hook on their names, and whatever a file system invents next. Their own checks ask for the owner at
- * most, and a descriptor open for reading.
- */
-static __always_inline int om_ioctl_asks(__u32 ioc)
-{
-	switch (ioc) {
-	case 0x0001: /* FIBMAP, FIGETBSZ */
-	case 0x0002:
-	case 0x1500: /* FS_IOC_GETFSUUID, GETFSSYSFSPATH */
-	case 0x1501:
-	case 0x581f: /* FS_IOC_FSGETXATTR */
-	case 0x6601: /* FS_IOC_GETFLAGS, GETVERSION, FIEMAP */
-	case 0x7601:
-	case 0x660b:
-	case 0x6615: /* FS_IOC_GET_ENCRYPTION_POLICY, _POLICY_EX, _KEY_STATUS, _NONCE */
-	case 0x6616:
-	case 0x661a:
-	case 0x661b:
-	case 0x6686: /* FS_IOC_MEASURE_VERITY, READ_VERITY_METADATA */
-	case 0x6687:
-	case 0x9409: /* FICLONE, FICLONERANGE */
-	case 0x940d:
-	case 0x9431: /* FS_IOC_GETFSLABEL */
-		return 1;
-	}
-	return OM_IOC_TTY(ioc);
-}
+#define OM_TIOCSTI   0x5412
+#define OM_TIOCLINUX 0x541c
+#define OM_FIOSETOWN 0x8901 /* as fcntl(F_SETOWN), and so is the next */
+#define OM_SIOCSPGRP 0x8902
 
 static __always_inline int om_ioctl(struct file *file, unsigned int cmd)
 {
-	__u32 type = file->f_inode->i_mode & OM_S_IFMT;
 	int owner = cmd == OM_FIOSETOWN || cmd == OM_SIOCSPGRP;
 	int types = cmd == OM_TIOCSTI || cmd == OM_TIOCLINUX;
-	int changes = (type == OM_S_IFREG || type == OM_S_IFDIR) && !om_ioctl_asks(OM_IOC(cmd));
+	int changes = om_ioctl_changes(file, cmd);
 	struct om_ctx c;
 
 	if (!owner && !types && !changes)

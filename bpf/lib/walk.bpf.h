@@ -25,7 +25,7 @@
  * ends here, at a tenth of what a look-up costs. There is no cache of verdicts: anybody on the host may
  * move a directory, and a granted verdict that outlived the move would be a hole. This is about entries,
  * which the loader alone writes, and never zero while there is one. Were it, only a grant would be missed:
- * where more could be (exact), it is not asked.
+ * where more could be (exact), its answer does not count.
  */
 static __always_inline int om_maybe(__u64 base, __u64 ino)
 {

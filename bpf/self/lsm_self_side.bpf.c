@@ -5,6 +5,7 @@
  */
 #define OM_KERNEL_LAYER 1
 #include "bpf/lib/self.bpf.h"
+#include "bpf/lib/ioctl.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -18,11 +19,6 @@ char LICENSE[] SEC("license") = "GPL";
 #define OM_SIDE_PEERS 256 /* mounts of one peer group that are looked at */
 #define OM_FAN_PERM \
 	0x00170000 /* FAN_OPEN_PERM, FAN_ACCESS_PERM, FAN_OPEN_EXEC_PERM, FAN_PRE_ACCESS */
-#define OM_SETFLAGS	0x40086602u /* FS_IOC_SETFLAGS */
-#define OM_SETFLAGS32	0x40046602u
-#define OM_SETVERSION	0x40087602u
-#define OM_SETVERSION32 0x40047602u
-#define OM_FSSETXATTR	0x401c5820u
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 struct ns_common___side {
@@ -330,10 +326,7 @@ static __always_inline int om_side_ioctl(struct file *file, unsigned int cmd)
 {
 	struct om_ctx c;
 
-	if (cmd != OM_SETFLAGS && cmd != OM_SETFLAGS32 && cmd != OM_SETVERSION &&
-	    cmd != OM_SETVERSION32 && cmd != OM_FSSETXATTR)
-		return 0;
-	if (!om_side_file(&c, file))
+	if (!om_ioctl_changes(file, cmd) || !om_side_file(&c, file))
 		return 0;
 	OM_HOOK(&c, "file_ioctl");
 	OM_RETURN(om_side_deny(&c, file->f_path.dentry, file->f_path.mnt, OM_MAY_WRITE, 0),
